@@ -102,6 +102,10 @@ size_t mld_arch_type_count(void);
 const struct mld_arch_type *mld_arch_type_at(size_t i);
 const struct mld_arch_type *mld_arch_type_find(const char *model_type); /* NULL: unknown */
 
+/* The model_type of a config that lacks it (before 2020), from its architectures[0]; NULL
+ * when nothing tells. */
+const char *mld_arch_infer_type(const struct mld_json *config);
+
 /* A known checkpoint: its name on the Hub, config (JSON text, what differs from the type's
  * defaults), class, and published parameter count. */
 struct mld_checkpoint {
