@@ -11,7 +11,7 @@ pkg_check_modules(hwloc REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(protobuf_c REQUIRED IMPORTED_TARGET libprotobuf-c)
 
 # ---- ONNX Runtime's C header -------------------------------------------------------------
-set(MLD_ORT_API_MIN 22)
+set(MLD_ORT_API_MIN 23)
 function(mld_check_ort_header result dir)
   file(STRINGS "${dir}/onnxruntime_c_api.h" line REGEX "^#define ORT_API_VERSION [0-9]+")
   string(REGEX MATCH "[0-9]+" api "${line}")
