@@ -48,3 +48,24 @@ foreach(list IN LISTS mld_test_folders)
   cmake_path(GET folder FILENAME name)
   add_subdirectory("${folder}" "${CMAKE_BINARY_DIR}/tests/${name}")
 endforeach()
+
+# ---- checks of the source ----------------------------------------------------------------
+include(CheckLanguage)
+check_language(CXX)
+set(mld_header_flags "-I${mld_generated}" "-isystem${MLD_DUCKDB_INCLUDE_DIR}"
+  "-isystem${MLD_ORT_INCLUDE_DIR}" "-isystem${MLD_ORT_INCLUDE_DIR}/..")
+
+function(mld_add_check name)
+  add_test(NAME check.${name} COMMAND ${ARGN})
+  set_tests_properties(check.${name} PROPERTIES LABELS check)
+  mld_test_environment(check.${name})
+endfunction()
+mld_add_check(includes "${CMAKE_SOURCE_DIR}/tools/check-includes")
+mld_add_check(files "${CMAKE_SOURCE_DIR}/tools/check-files")
+mld_add_check(format "${CMAKE_SOURCE_DIR}/tools/check-format")
+mld_add_check(headers-c "${CMAKE_SOURCE_DIR}/tools/check-headers" "${CMAKE_SOURCE_DIR}" c
+  "${CMAKE_C_COMPILER}" ${mld_header_flags})
+mld_add_check(headers-cxx "${CMAKE_SOURCE_DIR}/tools/check-headers" "${CMAKE_SOURCE_DIR}"
+  c++ "$<IF:$<BOOL:${CMAKE_CXX_COMPILER}>,${CMAKE_CXX_COMPILER},c++>")
+mld_add_check(checks "${CMAKE_SOURCE_DIR}/tests/checks/run" "${CMAKE_SOURCE_DIR}"
+  "${CMAKE_C_COMPILER}")
