@@ -59,7 +59,8 @@ struct mld_error {
  * write: return mld_error_set(err, MLD_E_IO, "cannot open '%s'", path); */
 int mld_error_set(struct mld_error *err, int code, const char *format, ...)
     MLD_PRINTF(3, 4);
-int mld_error_setv(struct mld_error *err, int code, const char *format, va_list args);
+int mld_error_setv(struct mld_error *err, int code, const char *format, va_list args)
+    MLD_PRINTF(3, 0);
 
 /* Puts "context: " before the message that err holds; returns err->code (0 if NULL). */
 int mld_error_context(struct mld_error *err, const char *format, ...) MLD_PRINTF(2, 3);

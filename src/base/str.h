@@ -25,7 +25,7 @@ void mld_str_append(struct mld_str *s, const void *data, size_t n);
 void mld_str_add(struct mld_str *s, const char *text);
 void mld_str_addc(struct mld_str *s, char c);
 void mld_str_addf(struct mld_str *s, const char *format, ...) MLD_PRINTF(2, 3);
-void mld_str_addv(struct mld_str *s, const char *format, va_list args);
+void mld_str_addv(struct mld_str *s, const char *format, va_list args) MLD_PRINTF(2, 0);
 const char *mld_str_c(const struct mld_str *s); /* never NULL */
 /* 0, or MLD_E_NO_MEMORY / MLD_E_TOO_LARGE when an append had failed. */
 int mld_str_check(const struct mld_str *s, struct mld_error *err) MLD_MUST_CHECK;
