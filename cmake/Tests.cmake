@@ -6,6 +6,7 @@ file(GLOB mld_kit_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/kit/*.c")
 if(mld_kit_sources)
   add_library(mld_kit STATIC ${mld_kit_sources})
   target_include_directories(mld_kit PUBLIC "${CMAKE_SOURCE_DIR}/tests")
+  target_compile_definitions(mld_kit PRIVATE "MLD_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"")
   target_link_libraries(mld_kit PUBLIC mld_all PRIVATE mld_flags)
 endif()
 

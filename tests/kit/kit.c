@@ -27,6 +27,7 @@
 #endif
 
 #define TIMEOUT_DEFAULT_S 60
+#define EXIT_ALL_SKIPPED  77 /* what ctest's SKIP_RETURN_CODE is set to */
 
 enum kit_state { KIT_RUNNING, KIT_PASSED, KIT_FAILED, KIT_SKIPPED };
 
@@ -281,8 +282,8 @@ static void kit_show_output(FILE *output)
     kit_comment(text, fread(text, 1, sizeof(text), output));
 }
 
-/* One case; true when it passed or was skipped. */
-static bool kit_run(const struct kit_case *c, int number)
+/* One case; its final state: passed, skipped or failed. */
+static enum kit_state kit_run(const struct kit_case *c, int number)
 {
     const char *tmp = getenv("TMPDIR");
     char sandbox[4096];
@@ -294,7 +295,7 @@ static bool kit_run(const struct kit_case *c, int number)
                      c->name, sandbox, strerror(errno));
         if (output != NULL)
             (void)fclose(output);
-        return false;
+        return KIT_FAILED;
     }
 
     kit_report->state = KIT_RUNNING;
@@ -355,7 +356,7 @@ static bool kit_run(const struct kit_case *c, int number)
     if (mld_remove_tree(sandbox, &err) != MLD_OK)
         (void)printf("# %s\n", err.message);
     (void)fflush(stdout);
-    return ok;
+    return !ok ? KIT_FAILED : kit_report->state;
 }
 
 static bool kit_chosen(const struct kit_case *c, char **filters, int count)
@@ -411,13 +412,20 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)printf("TAP version 13\n1..%d\n", total);
-    int number = 0, failed = 0;
-    for (const struct kit_case *c = kit_first; c != NULL; c = c->next)
-        if (kit_chosen(c, filters, filter_count) && !kit_run(c, ++number))
-            failed++;
+    int number = 0, failed = 0, skipped = 0;
+    for (const struct kit_case *c = kit_first; c != NULL; c = c->next) {
+        if (!kit_chosen(c, filters, filter_count))
+            continue;
+        const enum kit_state state = kit_run(c, ++number);
+        failed += state == KIT_FAILED;
+        skipped += state == KIT_SKIPPED;
+    }
     if (total == 0)
         (void)printf("# no case has such a name\n");
     else
-        (void)printf("# %d of %d failed\n", failed, total);
-    return total == 0 || failed > 0;
+        (void)printf("# %d passed, %d failed, %d skipped\n", total - failed - skipped,
+                     failed, skipped);
+    if (total == 0 || failed > 0)
+        return 1;
+    return skipped == total ? EXIT_ALL_SKIPPED : 0;
 }

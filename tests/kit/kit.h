@@ -10,8 +10,8 @@
  * A test program is one or more such files linked with kit.c, which has main(). Output is
  * TAP 13. A case passes when its body returns; the first assertion that does not hold, a
  * crash, a call of exit() or too long a time ends it as failed, with what it wrote to
- * stdout and stderr as comment lines. The exit status is 0 only when every chosen case
- * passed or was skipped and there was at least one.
+ * stdout and stderr as comment lines. The exit status is 0 when every chosen case passed
+ * or was skipped, 77 when all were skipped, and 1 when one failed or none was chosen.
  *
  *   test_base_str [--list] [--verbose] [--timeout SECONDS] [PART-OF-NAME ...]
  *
