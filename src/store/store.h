@@ -120,6 +120,18 @@ int mld_store_query(struct mld_store *s, const char *sql, struct mld_rows *out,
 void mld_rows_release(struct mld_rows *r);
 const struct mld_cell *mld_rows_cell(const struct mld_rows *r, size_t row, const char *col);
 
+/* The same with values for the statement's $1, $2 ...: how text of users gets into SQL. */
+int mld_store_query_with(struct mld_store *s, const char *sql,
+                         const struct mld_cell *params, size_t param_count,
+                         struct mld_rows *out, struct mld_error *err) MLD_MUST_CHECK;
+
+/* The named queries of `mldyno query NAME`. */
+struct mld_store_report {
+    const char *name, *summary, *sql;
+};
+const struct mld_store_report *mld_store_reports(size_t *n);
+const struct mld_store_report *mld_store_report_find(const char *name); /* NULL: none */
+
 /* What `mldyno db status` shows. */
 struct mld_store_status {
     char *path;
