@@ -21,15 +21,19 @@ mld_v mld_sub(struct mld_graph *g, mld_v a, mld_v b);
 mld_v mld_mul(struct mld_graph *g, mld_v a, mld_v b);
 mld_v mld_div(struct mld_graph *g, mld_v a, mld_v b);
 mld_v mld_pow(struct mld_graph *g, mld_v a, mld_v b);
-mld_v mld_less(struct mld_graph *g, mld_v a, mld_v b);    /* bool */
+mld_v mld_min(struct mld_graph *g, mld_v a, mld_v b);
+mld_v mld_max(struct mld_graph *g, mld_v a, mld_v b);
+mld_v mld_less(struct mld_graph *g, mld_v a, mld_v b); /* bool */
 mld_v mld_less_equal(struct mld_graph *g, mld_v a, mld_v b);
 mld_v mld_equal(struct mld_graph *g, mld_v a, mld_v b);
 mld_v mld_and(struct mld_graph *g, mld_v a, mld_v b);
+mld_v mld_or(struct mld_graph *g, mld_v a, mld_v b);
 mld_v mld_not(struct mld_graph *g, mld_v a);
 mld_v mld_where(struct mld_graph *g, mld_v cond, mld_v a, mld_v b);
 mld_v mld_scale(struct mld_graph *g, mld_v a, double factor); /* a itself when factor 1 */
 
 mld_v mld_neg(struct mld_graph *g, mld_v a);
+mld_v mld_abs(struct mld_graph *g, mld_v a);
 mld_v mld_exp(struct mld_graph *g, mld_v a);
 mld_v mld_log(struct mld_graph *g, mld_v a);
 mld_v mld_sqrt(struct mld_graph *g, mld_v a);
@@ -37,10 +41,12 @@ mld_v mld_sin(struct mld_graph *g, mld_v a);
 mld_v mld_cos(struct mld_graph *g, mld_v a);
 mld_v mld_tanh(struct mld_graph *g, mld_v a);
 mld_v mld_sigmoid(struct mld_graph *g, mld_v a);
+mld_v mld_softplus(struct mld_graph *g, mld_v a);
+mld_v mld_erf(struct mld_graph *g, mld_v a);
 mld_v mld_relu(struct mld_graph *g, mld_v a);
 mld_v mld_silu(struct mld_graph *g, mld_v a);
-mld_v mld_gelu(struct mld_graph *g, mld_v a);      /* x/2 (1 + erf(x / sqrt 2)) */
-mld_v mld_gelu_tanh(struct mld_graph *g, mld_v a); /* Hendrycks & Gimpel's tanh form */
+mld_v mld_gelu(struct mld_graph *g, mld_v a);       /* x/2 (1 + erf(x / sqrt 2)) */
+mld_v mld_gelu_tanh(struct mld_graph *g, mld_v a);  /* Hendrycks & Gimpel's tanh form */
 mld_v mld_quick_gelu(struct mld_graph *g, mld_v a); /* x sigmoid(1.702 x) */
 /* By its name in transformers' ACT2FN: "gelu", "gelu_new", "silu" ...; unknown: a fault
  * that offers the nearest. NULL name or "linear": a itself. */
@@ -51,6 +57,7 @@ const char *const *mld_activation_names(size_t *n);
 mld_v mld_softmax(struct mld_graph *g, mld_v a, int axis);
 mld_v mld_reduce_mean(struct mld_graph *g, mld_v a, int axis, bool keep);
 mld_v mld_reduce_sum(struct mld_graph *g, mld_v a, int axis, bool keep);
+mld_v mld_reduce_max(struct mld_graph *g, mld_v a, int axis, bool keep);
 mld_v mld_cumsum(struct mld_graph *g, mld_v a, int axis);
 mld_v mld_argmax(struct mld_graph *g, mld_v a, int axis); /* i64, axis removed */
 
@@ -61,10 +68,12 @@ mld_v mld_embedding(struct mld_graph *g, mld_v table, mld_v ids); /* rows of tab
 mld_v mld_gather(struct mld_graph *g, mld_v data, mld_v ids, int axis);
 
 mld_v mld_cast(struct mld_graph *g, mld_v a, enum mld_dtype to);
-mld_v mld_reshape(struct mld_graph *g, mld_v a, struct mld_shape shape); /* one -1 allowed */
+mld_v mld_reshape(struct mld_graph *g, mld_v a,
+                  struct mld_shape shape); /* one -1 allowed */
 mld_v mld_transpose(struct mld_graph *g, mld_v a, int rank, const int *perm);
 mld_v mld_expand(struct mld_graph *g, mld_v a, struct mld_shape shape);
 mld_v mld_concat(struct mld_graph *g, mld_v const *parts, int n, int axis);
+/* Elements start .. end - 1 of axis; negative bounds count from the end. */
 mld_v mld_slice(struct mld_graph *g, mld_v a, int axis, int64_t start, int64_t end);
 /* Cuts axis into n parts of these sizes; parts go to out[]. */
 void mld_split(struct mld_graph *g, mld_v a, int axis, const int64_t *sizes, int n,
@@ -85,8 +94,8 @@ mld_v mld_rotary(struct mld_graph *g, mld_v x, mld_v cos, mld_v sin, int64_t hea
 
 /* Scaled dot-product attention on projected q [B, S, N*D], k [B, T, M*D], v [B, T, M*E]
  * (M divides N: grouped queries); result [B, S, N*E].
- *   scores = scale * q k^T (+ bias), softcap: c tanh(scores / c), then masked, softmax, v.
- * key_mask [B, T] i64 1 = attend, 0 = masked out. bias broadcasts to [B, N, S, T].
+ *   scores = scale * q k^T (+ bias), softcap: c tanh(scores / c), then masked, softmax,
+ * v. key_mask [B, T] i64 1 = attend, 0 = masked out. bias broadcasts to [B, N, S, T].
  * causal: key t is seen by query s when t <= s + T - S; window > 0: and s + T - S - t <
  * window. With a cache (past_length not NULL): k, v hold the S new tokens, past_k, past_v
  * [B, M, C, D] the buffers of capacity C of which past_length[b] (i32 [B]) tokens are
@@ -96,10 +105,10 @@ struct mld_attention {
     int64_t heads, kv_heads; /* kv_heads 0: = heads */
     double scale;            /* 0: 1/sqrt(D) */
     bool causal;
-    int64_t window;  /* 0: none */
-    double softcap;  /* 0: none */
-    mld_v key_mask;  /* optional */
-    mld_v bias;      /* optional */
+    int64_t window;                    /* 0: none */
+    double softcap;                    /* 0: none */
+    mld_v key_mask;                    /* optional */
+    mld_v bias;                        /* optional */
     mld_v past_k, past_v, past_length; /* all or none */
 };
 mld_v mld_attention(struct mld_graph *g, mld_v q, mld_v k, mld_v v,

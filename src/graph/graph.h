@@ -1,9 +1,10 @@
 /* graph.h: the intermediate representation: typed nodes over static shapes.
  *
  * A graph lives in one arena. Families (src/arch) build the *semantic* form: operators as
- * models mean them (linear, attention, layer_norm ...), each weight in the shape and under
- * the name of the Hugging Face state_dict. Passes rewrite it: lowering for a backend,
- * precision, training. Every operator is one row of ops.def (shape rule, cost, ONNX form).
+ * models mean them (linear, attention, layer_norm ...), each weight in the shape and
+ * under the name of the Hugging Face state_dict. Passes rewrite it: lowering for a
+ * backend, precision, training. Every operator is one row of ops.def (shape rule, cost,
+ * ONNX form).
  *
  * Builders return the new value, or NULL once the graph has failed; a NULL or foreign
  * operand keeps it failed, so a family is written without checks and mld_graph_check()
@@ -24,12 +25,11 @@ struct mld_shape {
     int rank;
     int64_t d[MLD_MAX_RANK];
 };
-struct mld_shape mld_shape_of(int rank, ...);             /* int64_t each: use MLD_SHAPE */
-#define MLD_SHAPE_N(...)                                                                 \
-    (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define MLD_SHAPE_N(...) (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 #define MLD_SHAPE(...)                                                                   \
     mld_shape_from((const int64_t[]){__VA_ARGS__}, (int)MLD_SHAPE_N(__VA_ARGS__))
-struct mld_shape mld_shape_from(const int64_t *dims, int rank);
+#define MLD_SCALAR ((struct mld_shape){.rank = 0})
+struct mld_shape mld_shape_from(const int64_t *dims, int rank); /* rank is cut to 8 */
 int64_t mld_shape_count(const struct mld_shape *s); /* elements; -1 on overflow */
 bool mld_shape_eq(const struct mld_shape *a, const struct mld_shape *b);
 
@@ -58,11 +58,11 @@ struct mld_piece {
 };
 
 enum mld_value_kind {
-    MLD_VALUE_INPUT,    /* fed for each run */
-    MLD_VALUE_PARAM,    /* a parameter as it is */
-    MLD_VALUE_DERIVED,  /* pieces of parameters (made by passes) */
-    MLD_VALUE_CONST,    /* literal data in the arena */
-    MLD_VALUE_COMPUTED  /* output of a node */
+    MLD_VALUE_INPUT,   /* fed for each run */
+    MLD_VALUE_PARAM,   /* a parameter as it is */
+    MLD_VALUE_DERIVED, /* pieces of parameters (made by passes) */
+    MLD_VALUE_CONST,   /* literal data in the arena */
+    MLD_VALUE_COMPUTED /* output of a node */
 };
 
 struct mld_node;
@@ -71,11 +71,11 @@ struct mld_value {
     enum mld_dtype dtype;
     enum mld_value_kind kind;
     struct mld_shape shape;
-    uint32_t id;            /* index in graph->values */
-    struct mld_node *node;  /* COMPUTED: its producer */
-    int output_index;       /* COMPUTED: which output of it */
-    const struct mld_param *param; /* PARAM */
-    const void *data;              /* CONST: row-major, arena-owned */
+    uint32_t id;                    /* index in graph->values */
+    struct mld_node *node;          /* COMPUTED: its producer */
+    int output_index;               /* COMPUTED: which output of it */
+    const struct mld_param *param;  /* PARAM */
+    const void *data;               /* CONST: row-major, arena-owned */
     const struct mld_piece *pieces; /* DERIVED */
     int piece_count, axis;          /* DERIVED */
 };
@@ -102,7 +102,7 @@ struct mld_graph_output {
 
 /* Operators: one X-macro row each, in ops.def. */
 enum mld_op {
-#define MLD_OP(upper, lower, ...) MLD_OP_##upper,
+#define MLD_OP(upper, ...) MLD_OP_##upper,
 #include "graph/ops.def"
 #undef MLD_OP
     MLD_OP_COUNT
@@ -110,7 +110,8 @@ enum mld_op {
 
 enum mld_attr_type { MLD_ATTR_INT, MLD_ATTR_FLOAT, MLD_ATTR_STRING, MLD_ATTR_INTS };
 struct mld_attr {
-    const char *name; /* the ONNX attribute's name where there is one */
+    const char *name; /* the ONNX attribute's name where there is one; a name that begins
+                         with '_' is for the rules only and is never written to a file */
     enum mld_attr_type type;
     int64_t i;
     double f;
@@ -128,7 +129,7 @@ struct mld_node {
     const char *scope; /* "encoder.layer.3.attention": for dumps and per-block reports */
     struct mld_value *in[MLD_MAX_INPUTS]; /* NULL: optional input left out */
     int in_count;
-    struct mld_value *out[MLD_MAX_OUTPUTS];
+    struct mld_value *out[MLD_MAX_OUTPUTS]; /* NULL: optional output not made */
     int out_count;
     struct mld_attr *attrs;
     int attr_count;
@@ -149,12 +150,15 @@ struct mld_graph {
     size_t input_count, input_cap;
     struct mld_graph_output *outputs;
     size_t output_count, output_cap;
-    struct mld_map by_name; /* parameter name -> struct mld_param */
+    struct mld_map names;   /* input, parameter or derived name -> struct mld_value */
+    struct mld_map shared;  /* content hash -> constant, derived value or node's output */
+    bool share_nodes;       /* equal nodes are made once (lowered graphs) */
     const char *scope;      /* current scope, put on new nodes */
     struct mld_error fault; /* first fault of a builder */
 };
 
-/* An empty graph in arena (which must outlive it); mld_graph_release frees only the map. */
+/* An empty graph in arena (which must outlive it), or NULL without memory;
+ * mld_graph_release frees only the maps (the rest goes with the arena). */
 struct mld_graph *mld_graph_new(struct mld_arena *arena, const char *name);
 void mld_graph_release(struct mld_graph *g);
 /* 0, or the first fault with its scope. */
@@ -177,45 +181,61 @@ struct mld_value *mld_graph_input(struct mld_graph *g, const char *name,
 /* Constant; data is copied. Equal constants may be shared. */
 struct mld_value *mld_graph_const(struct mld_graph *g, enum mld_dtype dtype,
                                   struct mld_shape shape, const void *data);
-struct mld_value *mld_graph_const_f32(struct mld_graph *g, double x);            /* scalar */
-struct mld_value *mld_graph_const_i64(struct mld_graph *g, int n, const int64_t *x); /* 1-D */
+struct mld_value *mld_graph_const_f32(struct mld_graph *g, double x); /* scalar */
+struct mld_value *mld_graph_const_i64(struct mld_graph *g, int n,
+                                      const int64_t *x); /* 1-D */
+/* Initializer cut from parameters of g along `axis` (passes only); pieces are copied,
+ * equal ones shared. name is made unique by a suffix when it is taken. */
+struct mld_value *mld_graph_derived(struct mld_graph *g, const char *name,
+                                    struct mld_shape shape, int axis,
+                                    const struct mld_piece *pieces, int piece_count);
+/* The value of an input or parameter of this name; NULL: none. */
+struct mld_value *mld_graph_find(const struct mld_graph *g, const char *name);
 void mld_graph_output(struct mld_graph *g, const char *name, struct mld_value *v);
 /* Ties output to input in place (KV cache): same shape and dtype. */
 void mld_graph_state(struct mld_graph *g, const char *input, const char *output);
 /* Sets the scope of nodes to come: printf, copied; NULL clears. */
 void mld_graph_scope(struct mld_graph *g, const char *format, ...) MLD_PRINTF(2, 3);
 
-/* --- nodes by hand (passes, rare operators) ------------------------------------------ */
+/* --- nodes by hand (passes, rare operators) ------------------------------------------
+ */
 /* Appends a node; output shapes and dtypes come from the row's shape rule. attrs end with
  * name NULL (NULL: none) and are copied. Returns output 0. */
 struct mld_value *mld_graph_node(struct mld_graph *g, enum mld_op op,
                                  struct mld_value *const *in, int in_count,
                                  const struct mld_attr *attrs);
-struct mld_value *mld_node_output(const struct mld_value *first, int index); /* of its node */
-#define MLD_INT(n, x)      ((struct mld_attr){.name = (n), .type = MLD_ATTR_INT, .i = (x)})
-#define MLD_FLOAT(n, x)    ((struct mld_attr){.name = (n), .type = MLD_ATTR_FLOAT, .f = (x)})
-#define MLD_STRING(n, x)   ((struct mld_attr){.name = (n), .type = MLD_ATTR_STRING, .s = (x)})
+struct mld_value *mld_node_output(const struct mld_value *first,
+                                  int index); /* of its node */
+#define MLD_INT(n, x)   ((struct mld_attr){.name = (n), .type = MLD_ATTR_INT, .i = (x)})
+#define MLD_FLOAT(n, x) ((struct mld_attr){.name = (n), .type = MLD_ATTR_FLOAT, .f = (x)})
+#define MLD_STRING(n, x)                                                                 \
+    ((struct mld_attr){.name = (n), .type = MLD_ATTR_STRING, .s = (x)})
 #define MLD_INTS(n, p, c)                                                                \
-    ((struct mld_attr){.name = (n), .type = MLD_ATTR_INTS, .ints = (p), .ints_count = (c)})
-#define MLD_ATTR_END       ((struct mld_attr){.name = NULL})
+    ((struct mld_attr){                                                                  \
+        .name = (n), .type = MLD_ATTR_INTS, .ints = (p), .ints_count = (c)})
+#define MLD_ATTR_END ((struct mld_attr){.name = NULL})
 const struct mld_attr *mld_node_attr(const struct mld_node *n, const char *name);
 int64_t mld_node_int(const struct mld_node *n, const char *name, int64_t fallback);
 double mld_node_float(const struct mld_node *n, const char *name, double fallback);
-const char *mld_node_string(const struct mld_node *n, const char *name, const char *fallback);
+int64_t mld_node_int(const struct mld_node *n, const char *name, int64_t fallback);
+double mld_node_float(const struct mld_node *n, const char *name, double fallback);
+const char *mld_node_string(const struct mld_node *n, const char *name,
+                            const char *fallback);
 
-/* --- whole-graph questions ------------------------------------------------------------ */
+/* --- whole-graph questions ------------------------------------------------------------
+ */
 const char *mld_op_name(enum mld_op op);
 int64_t mld_graph_param_values(const struct mld_graph *g); /* sum of element counts */
 /* FNV-1a 64 over the sorted lines "name d0,d1,...\n" (FORMAT: digest). */
-int mld_graph_digest(const struct mld_graph *g, uint64_t *out, struct mld_error *err)
-    MLD_MUST_CHECK;
+int mld_graph_digest(const struct mld_graph *g, uint64_t *out,
+                     struct mld_error *err) MLD_MUST_CHECK;
 
 struct mld_cost {
-    double flops;          /* 2 per multiply-add; matmul, conv, attention, elementwise */
-    double matmul_flops;   /* of these, in matrix products and convolutions */
-    double read_bytes;     /* activations and weights each node reads */
+    double flops;        /* 2 per multiply-add; matmul, conv, attention, elementwise */
+    double matmul_flops; /* of these, in matrix products and convolutions */
+    double read_bytes;   /* activations and weights each node reads */
     double write_bytes;
-    double weight_bytes;   /* initializers, once */
+    double weight_bytes;          /* initializers, once */
     double activation_peak_bytes; /* largest sum of live computed values, in node order */
 };
 struct mld_cost mld_node_cost(const struct mld_node *n); /* flops, matmul, read, write */

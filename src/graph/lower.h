@@ -1,8 +1,8 @@
 /* lower.h: from the semantic form to what an engine takes.
  *
  * The result is a new graph in the arena given, sharing parameters, inputs and outputs by
- * name with the source, in which every node has an ONNX form for the target. The source is
- * left as it was. */
+ * name with the source, in which every node has an ONNX form for the target. The source
+ * is left as it was. */
 #ifndef MLD_GRAPH_LOWER_H
 #define MLD_GRAPH_LOWER_H
 
@@ -15,7 +15,7 @@ struct mld_target {
 };
 
 int mld_lower(const struct mld_graph *source, const struct mld_target *target,
-              struct mld_arena *arena, struct mld_graph **out, struct mld_error *err)
-    MLD_MUST_CHECK;
+              struct mld_arena *arena, struct mld_graph **out,
+              struct mld_error *err) MLD_MUST_CHECK;
 
 #endif

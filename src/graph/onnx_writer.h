@@ -1,8 +1,8 @@
 /* onnx_writer.h: a lowered graph as an ONNX file (protobuf-c), weights as external data.
  *
- * Initializers of kind PARAM and DERIVED, and constants over 1 KiB, go to the weight file:
- * each at an offset aligned to 4096 bytes (so that engines may map it). The writer does
- * not write the weights: it hands out their layout. */
+ * Initializers of kind PARAM and DERIVED, and constants over 1 KiB, go to the weight
+ * file: each at an offset aligned to 4096 bytes (so that engines may map it). The writer
+ * does not write the weights: it hands out their layout. */
 #ifndef MLD_GRAPH_ONNX_WRITER_H
 #define MLD_GRAPH_ONNX_WRITER_H
 
