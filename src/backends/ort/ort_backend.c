@@ -42,7 +42,8 @@ static int ort_devices(struct mld_device *out, size_t cap, size_t *count,
     return 0;
 }
 
-/* --- open and close -------------------------------------------------------------------- */
+/* --- open and close --------------------------------------------------------------------
+ */
 
 static int keep_path(const char *path, char **copy, const char **option,
                      struct mld_error *err)
@@ -136,7 +137,8 @@ static void profile_finish(struct mld_session *s)
     rc = mld_ort_check(s->api, s->api->GetAllocatorWithDefaultOptions(&allocator), &err,
                        "cannot finish the profile");
     if (rc == 0)
-        rc = mld_ort_check(s->api, s->api->SessionEndProfiling(s->session, allocator, &name),
+        rc = mld_ort_check(s->api,
+                           s->api->SessionEndProfiling(s->session, allocator, &name),
                            &err, "cannot finish the profile");
     if (rc == 0 && rename(name, s->options.profile) != 0)
         rc = mld_error_set(&err, MLD_E_IO, "cannot rename profile '%s' to '%s'", name,
@@ -168,7 +170,8 @@ static void ort_close(struct mld_session *s)
     mld_free(s);
 }
 
-/* --- load ------------------------------------------------------------------------------ */
+/* --- load ------------------------------------------------------------------------------
+ */
 
 #define OPTION(call) MLD_TRY(mld_ort_check(api, call, err, "cannot set a session option"))
 
@@ -229,7 +232,8 @@ static int ort_load(struct mld_session *s, const struct mld_load_params *params,
     return rc;
 }
 
-/* --- prepare --------------------------------------------------------------------------- */
+/* --- prepare ---------------------------------------------------------------------------
+ */
 
 /* One side of the session's signature. */
 struct side {
@@ -273,8 +277,8 @@ static int side_check_type(const OrtApi *api, const struct side *side,
     size_t rank = 0;
     bool same;
 
-    MLD_TRY(mld_ort_check(api, api->CastTypeInfoToTensorInfo(type, &info), err,
-                          "%s '%s'", side->word, t->name));
+    MLD_TRY(mld_ort_check(api, api->CastTypeInfoToTensorInfo(type, &info), err, "%s '%s'",
+                          side->word, t->name));
     if (!info)
         return mld_error_set(err, MLD_E_UNSUPPORTED, "%s '%s' of the model is no tensor",
                              side->word, t->name);
@@ -379,8 +383,8 @@ static int tensor_describe(struct mld_ort_tensor *t, const struct mld_tensor *fr
 }
 
 /* Memory of ours (zeroed unless shared with another tensor) and ORT's view of it. */
-static int tensor_make(const struct mld_session *s, struct mld_ort_tensor *t, void *shared,
-                       struct mld_error *err)
+static int tensor_make(const struct mld_session *s, struct mld_ort_tensor *t,
+                       void *shared, struct mld_error *err)
 {
     if (shared) {
         t->data = shared;
@@ -489,7 +493,8 @@ static int ort_prepare(struct mld_session *s, const struct mld_prepare_params *p
     return rc;
 }
 
-/* --- run ------------------------------------------------------------------------------- */
+/* --- run -------------------------------------------------------------------------------
+ */
 
 static int run_failed(struct mld_session *s, OrtStatus *status, struct mld_error *err)
 {
@@ -547,8 +552,8 @@ static int ort_output(struct mld_session *s, size_t index, struct mld_tensor *ou
     const struct mld_ort_tensor *t;
 
     if (index >= s->output_count)
-        return mld_error_set(err, MLD_E_INVALID, "no output %zu: the model has %zu", index,
-                             s->output_count);
+        return mld_error_set(err, MLD_E_INVALID, "no output %zu: the model has %zu",
+                             index, s->output_count);
     if (s->runs == 0)
         return mld_error_set(err, MLD_E_INVALID, "no run has been made yet");
     t = &s->outputs[index];

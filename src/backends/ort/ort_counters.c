@@ -1,7 +1,9 @@
-/* ort_counters.c: the proof of placement: which provider ran how many nodes, in which type.
+/* ort_counters.c: the proof of placement: which provider ran how many nodes, in which
+ * type.
  *
- * One more run is made with ONNX Runtime's run-level profiler on, after the measured ones,
- * and the kernel events of its trace are counted. The measured runs pay nothing for it. */
+ * One more run is made with ONNX Runtime's run-level profiler on, after the measured
+ * ones, and the kernel events of its trace are counted. The measured runs pay nothing for
+ * it. */
 #define _GNU_SOURCE /* mkdtemp */
 #include "ort_int.h"
 
@@ -32,27 +34,30 @@ struct profile_slots {
     profile_disable_fn disable;
 };
 
-static bool profile_slots_find(const struct mld_ort_library *lib, struct profile_slots *out)
+static bool profile_slots_find(const struct mld_ort_library *lib,
+                               struct profile_slots *out)
 {
-    const char *last = (const char *)lib->api +
-                       offsetof(OrtApi, CreateExternalInitializerInfo);
+    const char *last =
+        (const char *)lib->api + offsetof(OrtApi, CreateExternalInitializerInfo);
 
     if (lib->api_version < PROFILE_API)
         return false;
-    memcpy(&out->enable, last + PROFILE_SLOT_ENABLE * sizeof(void *), sizeof(out->enable));
+    memcpy(&out->enable, last + PROFILE_SLOT_ENABLE * sizeof(void *),
+           sizeof(out->enable));
     memcpy(&out->disable, last + PROFILE_SLOT_DISABLE * sizeof(void *),
            sizeof(out->disable));
     return out->enable && out->disable;
 }
 
-/* --- reading a trace ------------------------------------------------------------------- */
+/* --- reading a trace -------------------------------------------------------------------
+ */
 
 /* Element types of what heavy kernels read first, in the words of a trace. */
 static const struct {
     const char *trace, *precision;
 } trace_types[] = {
-    {"float", "fp32"},   {"float16", "fp16"}, {"bfloat16", "bf16"},
-    {"double", "fp64"},  {"int8", "int8"},    {"uint8", "int8"},
+    {"float", "fp32"},  {"float16", "fp16"}, {"bfloat16", "bf16"},
+    {"double", "fp64"}, {"int8", "int8"},    {"uint8", "int8"},
 };
 #define TRACE_TYPES (sizeof(trace_types) / sizeof(trace_types[0]))
 
@@ -104,22 +109,24 @@ int mld_ort_counters_from_profile(const char *text, size_t n, const char *precis
             heavy[type]++;
     }
     snprintf(out->provider, sizeof(out->provider), "%s",
-             out->nodes_total == 0             ? ""
+             out->nodes_total == 0      ? ""
              : out->nodes_on_device > 0 ? "CPUExecutionProvider"
-                                               : other);
+                                        : other);
     for (size_t i = 1; i < TRACE_TYPES; i++)
         if (heavy[i] > heavy[best])
             best = i;
     if (heavy[best] > 0) {
         snprintf(out->precision_effective, sizeof(out->precision_effective), "%s",
                  trace_types[best].precision);
-        out->precision_emulated = mld_streq(precision, trace_types[best].precision) ? 0 : 1;
+        out->precision_emulated =
+            mld_streq(precision, trace_types[best].precision) ? 0 : 1;
     }
     mld_json_free(root);
     return 0;
 }
 
-/* --- making one ------------------------------------------------------------------------ */
+/* --- making one ------------------------------------------------------------------------
+ */
 
 /* The run itself, its trace written to a file of its own in folder. */
 static int profile_run(struct mld_session *s, const struct profile_slots *slots,
@@ -137,9 +144,9 @@ static int profile_run(struct mld_session *s, const struct profile_slots *slots,
         rc = mld_ort_check(s->api, slots->enable(options, prefix), err,
                            "cannot profile a run");
     if (rc == 0)
-        rc = mld_ort_check(s->api,
-                           s->api->RunWithBinding(s->session, options, s->binding), err,
-                           "the profiled run failed");
+        rc =
+            mld_ort_check(s->api, s->api->RunWithBinding(s->session, options, s->binding),
+                          err, "the profiled run failed");
     if (options)
         s->api->ReleaseStatus(slots->disable(options));
     s->api->ReleaseRunOptions(options);
@@ -156,7 +163,8 @@ static int profile_read(const char *folder, const char *precision,
 
     MLD_TRY(mld_dir_list(folder, &names, &count, err));
     if (count == 0) {
-        rc = mld_error_set(err, MLD_E_IO, "ONNX Runtime wrote no profile to '%s'", folder);
+        rc =
+            mld_error_set(err, MLD_E_IO, "ONNX Runtime wrote no profile to '%s'", folder);
     } else if (!(path = mld_path_join(folder, names[0]))) {
         rc = mld_error_set(err, MLD_E_NO_MEMORY, "no memory for a path");
     } else {
@@ -203,7 +211,7 @@ static int64_t arena_peak_bytes(const struct mld_session *s)
                       "no statistics") == 0 &&
         stats) {
         text = s->api->GetKeyValue(stats, "MaxInUse");
-        if (!text || !mld_parse_i64(text, &bytes) || bytes <= 0)
+        if (!text || !mld_parse_i64(text, &bytes) || bytes < 0)
             bytes = -1;
     }
     s->api->ReleaseKeyValuePairs(stats);
@@ -211,7 +219,8 @@ static int64_t arena_peak_bytes(const struct mld_session *s)
     return bytes;
 }
 
-int mld_ort_counters(struct mld_session *s, struct mld_counters *out, struct mld_error *err)
+int mld_ort_counters(struct mld_session *s, struct mld_counters *out,
+                     struct mld_error *err)
 {
     struct profile_slots slots;
     struct mld_error why = {0};

@@ -22,13 +22,14 @@ struct mld_ort_library {
 };
 
 /* Loads the library (once; a failure is tried anew at the next call). MLD_E_NO_ENGINE:
- * none found, or what was found is not a usable ONNX Runtime. *out stays valid for ever. */
-int mld_ort_library_load(const struct mld_ort_library **out, struct mld_error *err)
-    MLD_MUST_CHECK;
+ * none found, or what was found is not a usable ONNX Runtime. *out stays valid for ever.
+ */
+int mld_ort_library_load(const struct mld_ort_library **out,
+                         struct mld_error *err) MLD_MUST_CHECK;
 
 /* ORT's process-wide environment, made at first use and kept. */
-int mld_ort_env(const struct mld_ort_library *lib, OrtEnv **out, struct mld_error *err)
-    MLD_MUST_CHECK;
+int mld_ort_env(const struct mld_ort_library *lib, OrtEnv **out,
+                struct mld_error *err) MLD_MUST_CHECK;
 
 /* 0 for a NULL status; else its code and one-line message go to err and it is released.
  * `what` says what was tried ("cannot load 'x.onnx'"). */
@@ -51,8 +52,8 @@ struct mld_ort_options {
 };
 extern const struct mld_backend_option mld_ort_option_table[];
 int mld_ort_options_parse(const struct mld_key_value *kv, size_t n,
-                          struct mld_ort_options *out, struct mld_error *err)
-    MLD_MUST_CHECK;
+                          struct mld_ort_options *out,
+                          struct mld_error *err) MLD_MUST_CHECK;
 /* How many cores this process may run on. */
 int mld_ort_core_count(void);
 
@@ -63,8 +64,8 @@ void mld_ort_cpu_device(struct mld_device *out);
 
 struct mld_ort_tensor {
     OrtValue *value;
-    void *data;       /* ours, aligned; a state output borrows its input's */
-    bool borrowed;    /* data belongs to another tensor */
+    void *data;    /* ours, aligned; a state output borrows its input's */
+    bool borrowed; /* data belongs to another tensor */
     char *name;
     enum mld_dtype dtype;
     int rank;
@@ -81,7 +82,7 @@ struct mld_session {
     char *profile, *save_optimized; /* copies that options points to */
     OrtMemoryInfo *memory;
     OrtRunOptions *run_options;
-    OrtSession *session;  /* NULL: nothing loaded */
+    OrtSession *session;   /* NULL: nothing loaded */
     OrtIoBinding *binding; /* NULL: nothing prepared */
     struct mld_ort_tensor *inputs, *outputs;
     size_t input_count, output_count;
@@ -89,14 +90,14 @@ struct mld_session {
     atomic_bool cancelled;
 };
 
-/* Placement by proof: one more run with ORT's profiler on, its events counted. Fields stay
- * unknown where the library is too old for it or nothing can be written. */
+/* Placement by proof: one more run with ORT's profiler on, its events counted. Fields
+ * stay unknown where the library is too old for it or nothing can be written. */
 int mld_ort_counters(struct mld_session *s, struct mld_counters *out,
                      struct mld_error *err) MLD_MUST_CHECK;
 /* Reads the events of a profile (JSON text) into out; for tests. */
 int mld_ort_counters_from_profile(const char *text, size_t n, const char *precision,
-                                  struct mld_counters *out, struct mld_error *err)
-    MLD_MUST_CHECK;
+                                  struct mld_counters *out,
+                                  struct mld_error *err) MLD_MUST_CHECK;
 
 const struct mld_backend_ops *mld_backend_entry_ort(void);
 

@@ -25,7 +25,8 @@ static struct mld_ort_library library;
 static OrtEnv *library_env;
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* --- errors ---------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------
+ */
 
 static bool error_has(const char *message, const char *const *parts)
 {
@@ -40,11 +41,14 @@ int mld_ort_error_code(OrtErrorCode code, const char *message)
     static const char *const memory[] = {"bad_alloc", "Failed to allocate memory",
                                          "bad allocation", "Cannot allocate memory",
                                          NULL};
-    static const char *const unsupported[] = {
-        "is not a registered function/op", "Could not find an implementation",
-        "No Op registered for",            "Unsupported model IR version",
-        "under development and support",   "Unrecognized attribute",
-        "Type Error: Type",                NULL};
+    static const char *const unsupported[] = {"is not a registered function/op",
+                                              "Could not find an implementation",
+                                              "No Op registered for",
+                                              "Unsupported model IR version",
+                                              "under development and support",
+                                              "Unrecognized attribute",
+                                              "Type Error: Type",
+                                              NULL};
 
     if (error_has(message, memory))
         return MLD_E_NO_MEMORY;
@@ -97,7 +101,8 @@ int mld_ort_check(const OrtApi *api, OrtStatus *status, struct mld_error *err,
     return mld_error_set(err, code, "%s: %s", head, text);
 }
 
-/* --- finding --------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------
+ */
 
 /* Refuses a truncated ELF file: the loader would map it and die of SIGBUS. Anything else
  * that is wrong the loader itself reports. */
@@ -158,9 +163,9 @@ static int library_try(const char *path, struct mld_ort_library *lib,
     symbol = dlsym(handle, "OrtGetApiBase");
     if (!symbol) {
         dlclose(handle);
-        return mld_error_set(err, MLD_E_NO_ENGINE,
-                             "'%s' is not an ONNX Runtime library: it lacks OrtGetApiBase",
-                             path);
+        return mld_error_set(
+            err, MLD_E_NO_ENGINE,
+            "'%s' is not an ONNX Runtime library: it lacks OrtGetApiBase", path);
     }
     memcpy(&get_base, &symbol, sizeof(get_base)); /* ISO C has no cast for it */
     base = get_base();
@@ -170,14 +175,16 @@ static int library_try(const char *path, struct mld_ort_library *lib,
                              "'%s' is not an ONNX Runtime library: it tells no version",
                              path);
     if (major == 1 && minor < MLD_ORT_API_NEEDED)
-        return mld_error_set(err, MLD_E_NO_ENGINE,
-                             "ONNX Runtime %s at '%s' is too old: 1.%d or newer is needed",
-                             version, path, MLD_ORT_API_NEEDED);
+        return mld_error_set(
+            err, MLD_E_NO_ENGINE,
+            "ONNX Runtime %s at '%s' is too old: 1.%d or newer is needed", version, path,
+            MLD_ORT_API_NEEDED);
     lib->api = base->GetApi(MLD_ORT_API_NEEDED);
     if (!lib->api)
-        return mld_error_set(err, MLD_E_NO_ENGINE,
-                             "ONNX Runtime %s at '%s' does not offer version %d of its C API",
-                             version, path, MLD_ORT_API_NEEDED);
+        return mld_error_set(
+            err, MLD_E_NO_ENGINE,
+            "ONNX Runtime %s at '%s' does not offer version %d of its C API", version,
+            path, MLD_ORT_API_NEEDED);
     lib->handle = handle;
     lib->api_version = major == 1 ? minor : MLD_ORT_API_NEEDED;
     snprintf(lib->version, sizeof(lib->version), "%s", version);
@@ -229,18 +236,22 @@ static int library_try_folder(const char *folder, struct mld_ort_library *lib,
 static int library_from_env(const char *where, struct mld_ort_library *lib,
                             struct mld_error *err)
 {
+    struct mld_error why = {0};
     int rc;
 
     if (mld_path_is_dir(where)) {
-        rc = library_try_folder(where, lib, err);
+        rc = library_try_folder(where, lib, &why);
         if (rc == MLD_E_NOT_FOUND)
-            rc = mld_error_set(err, MLD_E_NO_ENGINE,
-                               "MLDYNO_ORT: no libonnxruntime in folder '%s'", where);
-        return rc;
+            rc = mld_error_set(&why, MLD_E_NO_ENGINE, "no libonnxruntime in folder '%s'",
+                               where);
+    } else if (!mld_path_exists(where)) {
+        rc = mld_error_set(&why, MLD_E_NO_ENGINE, "no file '%s'", where);
+    } else {
+        rc = library_try(where, lib, &why);
     }
-    if (!mld_path_exists(where))
-        return mld_error_set(err, MLD_E_NO_ENGINE, "MLDYNO_ORT: no file '%s'", where);
-    return library_try(where, lib, err);
+    return rc == 0 ? 0
+                   : mld_error_set(err, MLD_E_NO_ENGINE,
+                                   "%s; correct or unset MLDYNO_ORT", why.message);
 }
 
 /* ../prefix/lib as seen from the program's folder; NULL: unknown. */
@@ -258,7 +269,8 @@ static char *library_beside_program(void)
 
 static int library_find(struct mld_ort_library *lib, struct mld_error *err)
 {
-    static const char *const system_names[] = {"libonnxruntime.so.1", "libonnxruntime.so"};
+    static const char *const system_names[] = {"libonnxruntime.so.1",
+                                               "libonnxruntime.so"};
     const char *env = getenv("MLDYNO_ORT");
     struct mld_error first = {0}, this = {0};
     char *beside = NULL;
@@ -285,7 +297,8 @@ static int library_find(struct mld_ort_library *lib, struct mld_error *err)
     if (first.code)
         return mld_error_set(err, MLD_E_NO_ENGINE, "%s; %s", first.message, MEND);
     return mld_error_set(err, MLD_E_NO_ENGINE,
-                         "no libonnxruntime in prefix/lib or the system's folders; %s", MEND);
+                         "no libonnxruntime in prefix/lib or the system's folders; %s",
+                         MEND);
 }
 
 int mld_ort_library_load(const struct mld_ort_library **out, struct mld_error *err)
@@ -306,7 +319,8 @@ int mld_ort_library_load(const struct mld_ort_library **out, struct mld_error *e
     return rc;
 }
 
-/* --- environment ----------------------------------------------------------------------- */
+/* --- environment -----------------------------------------------------------------------
+ */
 
 static void ORT_API_CALL library_log(void *param, OrtLoggingLevel severity,
                                      const char *category, const char *log_id,
@@ -331,9 +345,9 @@ int mld_ort_env(const struct mld_ort_library *lib, OrtEnv **out, struct mld_erro
     pthread_mutex_lock(&library_lock);
     if (!library_env) {
         rc = mld_ort_check(lib->api,
-                           lib->api->CreateEnvWithCustomLogger(
-                               library_log, NULL, ORT_LOGGING_LEVEL_ERROR, "mldyno",
-                               &library_env),
+                           lib->api->CreateEnvWithCustomLogger(library_log, NULL,
+                                                               ORT_LOGGING_LEVEL_ERROR,
+                                                               "mldyno", &library_env),
                            err, "cannot start ONNX Runtime");
         if (rc == 0) /* a measuring tool sends nothing anywhere */
             rc = mld_ort_check(lib->api, lib->api->DisableTelemetryEvents(library_env),

@@ -1,5 +1,5 @@
-/* ort_options.c: the options of the ONNX Runtime backend, the element types at its border,
- * and what /proc tells of the CPU that it runs on. */
+/* ort_options.c: the options of the ONNX Runtime backend, the element types at its
+ * border, and what /proc tells of the CPU that it runs on. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "ort_int.h"
 
@@ -20,8 +20,10 @@ const struct mld_backend_option mld_ort_option_table[] = {
     {"arena", "on|off", "on", "memory arena of the CPU provider"},
     {"mem-pattern", "on|off", "on", "plan activation memory from the first run"},
     {"execution-mode", "MODE", "sequential", "sequential, or parallel branches"},
-    {"inter-threads", "N", "0", "threads for parallel branches; 0: ONNX Runtime's choice"},
-    {"profile", "FILE", "", "write ONNX Runtime's profile of all runs there (slows them)"},
+    {"inter-threads", "N", "0",
+     "threads for parallel branches; 0: ONNX Runtime's choice"},
+    {"profile", "FILE", "",
+     "write ONNX Runtime's profile of all runs there (slows them)"},
     {"save-optimized", "FILE", "", "write the optimized graph there as ONNX"},
     {NULL, NULL, NULL, NULL},
 };
@@ -38,13 +40,13 @@ static int option_word(const struct mld_key_value *kv, const struct option_word 
     struct mld_str all = {0};
     int rc;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (mld_streq(kv->value, words[i].word)) {
             *out = words[i].value;
             return 0;
         }
+    for (size_t i = 0; i < n; i++)
         mld_str_addf(&all, "%s%s", i ? ", " : "", words[i].word);
-    }
     rc = mld_error_set(err, MLD_E_INVALID, "option '%s': '%s' is none of %s", kv->key,
                        kv->value, mld_str_c(&all));
     mld_str_release(&all);
@@ -65,7 +67,8 @@ static int option_path(const struct mld_key_value *kv, const char **out,
                        struct mld_error *err)
 {
     if (!kv->value[0])
-        return mld_error_set(err, MLD_E_INVALID, "option '%s' wants a file name", kv->key);
+        return mld_error_set(err, MLD_E_INVALID, "option '%s' wants a file name",
+                             kv->key);
     *out = kv->value;
     return 0;
 }
@@ -78,8 +81,8 @@ static int option_unknown(const char *key, struct mld_error *err)
     for (const struct mld_backend_option *o = mld_ort_option_table; o->key; o++)
         names[n++] = o->key;
     near = mld_str_nearest(key, names, n);
-    return mld_error_set(err, MLD_E_INVALID, "backend 'ort' has no option '%s'%s%s%s", key,
-                         near ? "; did you mean '" : "", near ? near : "",
+    return mld_error_set(err, MLD_E_INVALID, "backend 'ort' has no option '%s'%s%s%s",
+                         key, near ? "; did you mean '" : "", near ? near : "",
                          near ? "'" : "");
 }
 
@@ -142,7 +145,8 @@ int mld_ort_core_count(void)
     return n > 0 && n < 4096 ? (int)n : 1;
 }
 
-/* --- element types --------------------------------------------------------------------- */
+/* --- element types ---------------------------------------------------------------------
+ */
 
 static const struct {
     enum mld_dtype ours;
@@ -178,7 +182,8 @@ ONNXTensorElementDataType mld_ort_dtype_to(enum mld_dtype type)
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
 }
 
-/* --- the CPU --------------------------------------------------------------------------- */
+/* --- the CPU ---------------------------------------------------------------------------
+ */
 
 /* Copies what follows "key<blanks>:" at the start of a line; "" when there is no such. */
 static void proc_field(const char *text, const char *key, char *out, size_t cap)
