@@ -67,5 +67,5 @@ size_t mld_dtype_bytes(enum mld_dtype t, int64_t count)
         return (size_t)(n / per_byte + (n % per_byte != 0));
     }
     const unsigned bytes = bits / 8;
-    return n > SIZE_MAX / bytes ? SIZE_MAX : (size_t)n * bytes;
+    return n > PTRDIFF_MAX / bytes ? SIZE_MAX : (size_t)n * bytes;
 }

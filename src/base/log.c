@@ -138,3 +138,8 @@ void mld_log_progress(const char *format, ...)
         (void)snprintf(log_status, sizeof(log_status), "%s", text);
     pthread_mutex_unlock(&log_lock);
 }
+
+bool mld_log_is_terminal(void)
+{
+    return isatty(STDERR_FILENO) == 1;
+}

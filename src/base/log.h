@@ -14,6 +14,8 @@ void mld_log_set_color(bool on); /* default: stderr is a terminal and NO_COLOR u
 bool mld_log_color(void);
 void mld_log(enum mld_log_level level, const char *format, ...) MLD_PRINTF(2, 3);
 
+bool mld_log_is_terminal(void); /* stderr is one */
+
 /* One status line that is rewritten in place on a terminal (and cleared by the next
  * message); on anything else each *different* line is printed once. "" clears it. */
 void mld_log_progress(const char *format, ...) MLD_PRINTF(1, 2);

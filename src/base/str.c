@@ -38,7 +38,7 @@ void mld_str_release(struct mld_str *s)
 void mld_str_clear(struct mld_str *s)
 {
     s->len = 0;
-    s->failed = false;
+    s->failed = s->too_large = false;
     if (s->data != NULL)
         s->data[0] = '\0';
 }
@@ -50,7 +50,7 @@ static bool str_reserve(struct mld_str *s, size_t n)
         return false;
     const size_t max = str_max(s);
     if (n > max || s->len > max - n) {
-        s->failed = true;
+        s->failed = s->too_large = true;
         return false;
     }
     const size_t need = s->len + n + 1;
@@ -125,8 +125,7 @@ int mld_str_check(const struct mld_str *s, struct mld_error *err)
 {
     if (!s->failed)
         return MLD_OK;
-    /* Growth by doubling stays far below the limit unless the limit was the reason. */
-    if (s->len > str_max(s) / 2)
+    if (s->too_large)
         return mld_error_set(err, MLD_E_TOO_LARGE, "text is larger than %zu bytes",
                              str_max(s));
     return mld_error_set(err, MLD_E_NO_MEMORY,

@@ -16,6 +16,7 @@ struct mld_str {
     char *data; /* NULL while empty: use mld_str_c() */
     size_t len, cap, max;
     bool failed;
+    bool too_large; /* why: the limit, or else no memory */
 };
 
 void mld_str_init(struct mld_str *s, size_t max_bytes);
