@@ -4,6 +4,8 @@
 
 #include "app/row.h"
 
+#define MLD_MAX_SAMPLES 1000000 /* runs of one case that are kept (8 MB) */
+
 /* What was asked. Lists are borrowed; empty means the default named beside it. */
 struct mld_bench_request {
     const char *const *models; /* names or paths */
