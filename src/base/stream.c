@@ -104,6 +104,8 @@ stream_fill_avx2(uint64_t seed, uint64_t start, uint64_t step, size_t n, double 
         _mm_storeu_ps(out + k + 4, high);
         z = _mm256_add_epi64(y, four);
     }
+    _mm256_zeroupper(); /* gcc 12 forgets it before a tail call: SSE code runs at a third
+                         */
     stream_fill_scalar(seed, start + k * step, step, n - k, offset, scale, out + k);
 }
 
@@ -141,6 +143,8 @@ stream_fill_avx512(uint64_t seed, uint64_t start, uint64_t step, size_t n, doubl
         _mm256_storeu_ps(out + k + 8, high);
         z = _mm512_add_epi64(y, eight);
     }
+    _mm256_zeroupper(); /* gcc 12 forgets it before a tail call: SSE code runs at a third
+                         */
     stream_fill_scalar(seed, start + k * step, step, n - k, offset, scale, out + k);
 }
 #endif
