@@ -14,7 +14,4 @@ int mld_database_status(const char *path, struct mld_store_status *out,
 int mld_database_query(const char *path, const char *sql, const char *report,
                        struct mld_rows *out, struct mld_error *err) MLD_MUST_CHECK;
 
-/* A report's name and what it shows; NULL past the end. */
-const char *mld_database_report(size_t i, const char **summary);
-
 #endif
