@@ -1,7 +1,5 @@
 # tests/unit/test_*.c: one program and one ctest test each. Other folders of tests/ bring
 # their own CMakeLists.txt and use mld_add_test_program and mld_test_environment.
-set(mld_program "$<IF:$<TARGET_EXISTS:mldyno>,${MLD_BIN_DIR}/mldyno,>")
-
 file(GLOB mld_kit_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/kit/*.c")
 if(mld_kit_sources)
   add_library(mld_kit STATIC ${mld_kit_sources})
@@ -21,9 +19,6 @@ function(mld_add_test_program name)
   target_link_libraries(${name} PRIVATE mld_flags mld_all)
   if(TARGET mld_kit)
     target_link_libraries(${name} PRIVATE mld_kit)
-  endif()
-  if(TARGET mldyno)
-    add_dependencies(${name} mldyno)
   endif()
 endfunction()
 
