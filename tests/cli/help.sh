@@ -1,0 +1,2 @@
+mldyno
+mldyno --version

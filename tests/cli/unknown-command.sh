@@ -1,0 +1,1 @@
+mldyno bensh --model bert

@@ -1,0 +1,1 @@
+mldyno bench --model bert --hardware cpuu

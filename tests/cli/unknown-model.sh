@@ -1,0 +1,1 @@
+mldyno bench --model brt --hardware cpu
