@@ -11,7 +11,7 @@
 /* What a backend can take; from its flags. */
 struct mld_target {
     bool fused_ort; /* com.microsoft operators: Attention, SkipLayerNormalization ... */
-    int opset;      /* of the default domain: 17 ... 24 */
+    int opset;      /* of the default domain: 18 ... 24 */
 };
 
 int mld_lower(const struct mld_graph *source, const struct mld_target *target,

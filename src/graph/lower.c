@@ -1,0 +1,358 @@
+/* lower.c: the way through a lowering: what lives, what merges, and emission in order.
+ *
+ * Products, foldings of parameters and plain copies are here; formulas of the standard form
+ * in lower_standard.c and lower_attention.c, fused forms in lower_ort.c. */
+#include "graph/lower_int.h"
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "graph/op_rules.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FOLD_ELEMENTS 65536 /* an expanded parameter is stored up to this size */
+
+mld_v mld_lower_get(const struct lower *l, const struct mld_value *v)
+{
+    return v != NULL ? l->map[v->id] : NULL;
+}
+
+void mld_lower_set(struct lower *l, const struct mld_value *v, mld_v to)
+{
+    l->map[v->id] = to;
+}
+
+struct mld_value *mld_lower_operand(const struct mld_node *n, int i)
+{
+    return i < n->in_count ? n->in[i] : NULL;
+}
+
+/* --- parameters seen another way ------------------------------------------------------- */
+
+static void row_major(const struct mld_shape *s, int64_t stride[MLD_MAX_RANK])
+{
+    int64_t step = 1;
+    for (int i = s->rank - 1; i >= 0; i--) {
+        stride[i] = step;
+        step *= s->d[i];
+    }
+}
+
+static mld_v derived(struct lower *l, mld_v param, const char *what, struct mld_shape shape,
+                     int64_t base, const int64_t *stride)
+{
+    char name[320];
+    struct mld_piece piece = {.param = param->param, .base = base, .mul = 1};
+    piece.length = shape.rank > 0 ? shape.d[0] : 1;
+    memcpy(piece.stride, stride, (size_t)shape.rank * sizeof(*stride));
+    snprintf(name, sizeof(name), "%s.%s", param->name, what);
+    return mld_graph_derived(l->g, name, shape, 0, &piece, 1);
+}
+
+mld_v mld_lower_turned(struct lower *l, mld_v w)
+{
+    if (w == NULL || w->kind != MLD_VALUE_PARAM || w->shape.rank != 2)
+        return mld_transpose(l->g, w, 2, (const int[]){1, 0});
+    int64_t in = w->shape.d[1];
+    return derived(l, w, "T", MLD_SHAPE(in, w->shape.d[0]), 0, (const int64_t[]){1, in});
+}
+
+/* ids[c] = base + sum c[d] * step[d] for all c? */
+static bool affine_ids(const struct mld_value *ids, int64_t *base, int64_t step[MLD_MAX_RANK])
+{
+    const int64_t *at = ids->data;
+    int64_t row[MLD_MAX_RANK], count = mld_shape_count(&ids->shape);
+    row_major(&ids->shape, row);
+    *base = at[0];
+    for (int d = 0; d < ids->shape.rank; d++)
+        step[d] = ids->shape.d[d] > 1 ? at[row[d]] - at[0] : 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t want = *base;
+        for (int d = 0; d < ids->shape.rank; d++)
+            want += i / row[d] % ids->shape.d[d] * step[d];
+        if (at[i] != want || at[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+/* Rows of a table at constant places that follow a line: position embeddings. */
+static mld_v fold_gather(struct lower *l, const struct mld_node *n, mld_v table)
+{
+    const struct mld_value *ids = n->in[1];
+    int64_t step[MLD_MAX_RANK] = {0}, stride[2 * MLD_MAX_RANK], base = 0;
+    if (mld_node_int(n, "axis", 0) != 0 || ids->kind != MLD_VALUE_CONST ||
+        ids->dtype != MLD_I64 || !affine_ids(ids, &base, step))
+        return NULL;
+    struct mld_shape rest = mld_shape_from(table->shape.d + 1, table->shape.rank - 1);
+    int64_t row = mld_shape_count(&rest);
+    for (int d = 0; d < ids->shape.rank; d++)
+        stride[d] = step[d] * row;
+    row_major(&rest, stride + ids->shape.rank);
+    return derived(l, table, "rows", n->out[0]->shape, base * row, stride);
+}
+
+/* slice, transpose, reshape, expand of a parameter: another view of it. */
+static mld_v fold_view(struct lower *l, const struct mld_node *n, mld_v p)
+{
+    const struct mld_shape *to = &n->out[0]->shape;
+    int64_t row[MLD_MAX_RANK], stride[MLD_MAX_RANK] = {0}, base = 0;
+    row_major(&p->shape, row);
+    if (n->op == MLD_OP_RESHAPE) {
+        row_major(to, stride);
+    } else if (n->op == MLD_OP_TRANSPOSE) {
+        const struct mld_attr *perm = mld_node_attr(n, "perm");
+        for (int i = 0; i < to->rank; i++)
+            stride[i] = row[perm->ints[i]];
+    } else if (n->op == MLD_OP_SLICE) {
+        const int64_t *start = n->in[1]->data, *axis = n->in[3]->data;
+        memcpy(stride, row, sizeof(stride));
+        for (int64_t i = 0; i < n->in[1]->shape.d[0]; i++) {
+            int64_t at = axis[i] < 0 ? axis[i] + p->shape.rank : axis[i];
+            base += (start[i] < 0 ? start[i] + p->shape.d[at] : start[i]) * row[at];
+        }
+    } else { /* expand */
+        if (mld_shape_count(to) > FOLD_ELEMENTS)
+            return NULL;
+        for (int i = 0; i < p->shape.rank; i++) {
+            int at = to->rank - p->shape.rank + i;
+            stride[at] = p->shape.d[i] == to->d[at] ? row[i] : 0;
+        }
+    }
+    return derived(l, p, "view", *to, base, stride);
+}
+
+static mld_v fold(struct lower *l, const struct mld_node *n)
+{
+    mld_v p = n->in_count > 0 ? mld_lower_get(l, n->in[0]) : NULL;
+    if (p == NULL || p->kind != MLD_VALUE_PARAM)
+        return NULL;
+    if (n->op == MLD_OP_GATHER)
+        return fold_gather(l, n, p);
+    if (n->op == MLD_OP_SLICE || n->op == MLD_OP_TRANSPOSE || n->op == MLD_OP_RESHAPE ||
+        n->op == MLD_OP_EXPAND)
+        return fold_view(l, n, p);
+    return NULL;
+}
+
+/* --- products ---------------------------------------------------------------------------- */
+
+static mld_v gemm(struct lower *l, mld_v x, mld_v w, mld_v b, bool turn)
+{
+    struct mld_value *in[3] = {x, w, b};
+    const struct mld_attr turned[] = {MLD_INT("transB", 1), MLD_ATTR_END};
+    return mld_graph_node(l->g, MLD_OP_GEMM, in, 3, turn ? turned : NULL);
+}
+
+/* Weights that something else reads too (a head tied to the embedding) stay as they are,
+ * so that the file holds them once. */
+mld_v mld_lower_product(struct lower *l, const struct mld_node *n, bool with_bias)
+{
+    mld_v x = mld_lower_get(l, n->in[0]), w = mld_lower_get(l, n->in[1]);
+    mld_v b = with_bias ? mld_lower_get(l, mld_lower_operand(n, 2)) : NULL;
+    bool turn = n->op == MLD_OP_LINEAR;
+    if (x == NULL || w == NULL)
+        return NULL;
+    if (x->shape.rank == 2)
+        return gemm(l, x, w, b, turn);
+    if (turn && l->uses[n->in[1]->id] > 1) {
+        mld_v flat = mld_reshape(l->g, x, MLD_SHAPE(-1, x->shape.d[x->shape.rank - 1]));
+        return mld_reshape(l->g, gemm(l, flat, w, b, true), n->out[0]->shape);
+    }
+    mld_v y;
+    if (x->shape.rank == 1) {
+        mld_v flat = mld_reshape(l->g, x, MLD_SHAPE(1, x->shape.d[0]));
+        return mld_reshape(l->g, gemm(l, flat, w, b, turn), n->out[0]->shape);
+    }
+    y = mld_matmul(l->g, x, turn ? mld_lower_turned(l, w) : w);
+    return b != NULL ? mld_add(l->g, y, b) : y;
+}
+
+/* --- emission ---------------------------------------------------------------------------- */
+
+static mld_v copy(struct lower *l, const struct mld_node *n)
+{
+    struct mld_value *in[MLD_MAX_INPUTS];
+    struct mld_attr attrs[32];
+    if (n->attr_count >= 32)
+        return mld_graph_fail(l->g, MLD_E_TOO_LARGE, "%s: over 31 attributes",
+                              mld_op_name(n->op));
+    for (int i = 0; i < n->in_count; i++)
+        in[i] = mld_lower_get(l, n->in[i]);
+    for (int i = 0; i < n->attr_count; i++)
+        attrs[i] = n->attrs[i];
+    attrs[n->attr_count] = MLD_ATTR_END;
+    return mld_graph_node(l->g, n->op, in, n->in_count, attrs);
+}
+
+static void emit(struct lower *l, const struct mld_node *n)
+{
+    mld_v y = NULL, x = n->in_count > 0 ? mld_lower_get(l, n->in[0]) : NULL;
+    l->g->scope = n->scope;
+    if ((y = fold(l, n)) != NULL) {
+        mld_lower_set(l, n->out[0], y);
+        return;
+    }
+    if (l->target->fused_ort && mld_lower_ort_emit(l, n))
+        return;
+    switch ((int)n->op) {
+    case MLD_OP_LINEAR:
+    case MLD_OP_LINEAR_IN_OUT:
+        y = mld_lower_product(l, n, true);
+        break;
+    case MLD_OP_GELU:
+    case MLD_OP_GELU_TANH:
+    case MLD_OP_QUICK_GELU:
+    case MLD_OP_SILU:
+        y = mld_lower_gelu(l->g, n->op, x);
+        break;
+    case MLD_OP_RMS_NORM:
+        y = mld_lower_rms_norm(l->g, x, mld_lower_get(l, n->in[1]),
+                               mld_node_float(n, "epsilon", 1e-6));
+        break;
+    case MLD_OP_ROTARY:
+        y = mld_lower_rotary(l->g, n, x, mld_lower_get(l, n->in[1]),
+                             mld_lower_get(l, n->in[2]));
+        break;
+    case MLD_OP_ATTENTION:
+        mld_lower_attention(l, n);
+        return;
+    default:
+        y = copy(l, n);
+        for (int i = 1; i < n->out_count; i++)
+            if (n->out[i] != NULL)
+                mld_lower_set(l, n->out[i], mld_node_output(y, i));
+        break;
+    }
+    mld_lower_set(l, n->out[0], y);
+}
+
+/* --- before and after ---------------------------------------------------------------------*/
+
+/* What reaches an output, and who reads what. */
+static void survey(struct lower *l)
+{
+    const struct mld_graph *src = l->src;
+    for (size_t i = 0; i < src->output_count; i++) {
+        const struct mld_value *v = src->outputs[i].value;
+        l->uses[v->id]++;
+        if (v->node != NULL)
+            l->plan[v->node->id].live = true;
+    }
+    for (size_t i = src->node_count; i-- > 0;) {
+        struct mld_node *n = src->nodes[i];
+        for (int k = 0; k < n->in_count && l->plan[i].live; k++) {
+            const struct mld_value *v = n->in[k];
+            if (v == NULL)
+                continue;
+            l->uses[v->id]++;
+            l->reader[v->id] = n;
+            if (k == 0 && (n->op == MLD_OP_LAYER_NORM || n->op == MLD_OP_RMS_NORM))
+                l->norm[v->id] = n;
+            if (v->node != NULL)
+                l->plan[v->node->id].live = true;
+        }
+    }
+}
+
+static bool reserve(struct lower *l)
+{
+    const struct mld_graph *src = l->src;
+    struct mld_arena *a = l->g->arena;
+    size_t values = src->value_count + 1, nodes = src->node_count + 1;
+    l->map = mld_arena_array(a, values, sizeof(*l->map));
+    l->uses = mld_arena_array(a, values, sizeof(*l->uses));
+    l->reader = mld_arena_array(a, values, sizeof(*l->reader));
+    l->norm = mld_arena_array(a, values, sizeof(*l->norm));
+    l->plan = mld_arena_array(a, nodes, sizeof(*l->plan));
+    return l->map != NULL && l->uses != NULL && l->reader != NULL && l->norm != NULL &&
+           l->plan != NULL;
+}
+
+/* Parameters, inputs, constants and derived values of the source, in its order. */
+static void copy_leaves(struct lower *l)
+{
+    for (size_t i = 0; i < l->src->value_count; i++) {
+        const struct mld_value *v = l->src->values[i];
+        mld_v to = NULL;
+        if (v->kind == MLD_VALUE_PARAM)
+            to = v->param->buffer ? mld_graph_buffer(l->g, v->name, v->shape)
+                                  : mld_graph_param(l->g, v->name, v->shape);
+        else if (v->kind == MLD_VALUE_CONST && l->uses[v->id] > 0)
+            to = mld_graph_const(l->g, v->dtype, v->shape, v->data);
+        mld_lower_set(l, v, to);
+    }
+    for (size_t i = 0; i < l->src->input_count; i++) {
+        const struct mld_graph_input *in = &l->src->inputs[i];
+        mld_lower_set(l, in->value,
+                      mld_graph_input(l->g, in->value->name, in->value->dtype,
+                                      in->value->shape, in->fill, in->low, in->high));
+    }
+    for (size_t i = 0; i < l->src->value_count; i++) {
+        const struct mld_value *v = l->src->values[i];
+        if (v->kind != MLD_VALUE_DERIVED || l->uses[v->id] == 0)
+            continue;
+        struct mld_piece *pieces =
+            mld_arena_array(l->g->arena, (size_t)v->piece_count, sizeof(*pieces));
+        if (pieces == NULL) {
+            mld_graph_fail(l->g, MLD_E_NO_MEMORY, "out of memory lowering");
+            return;
+        }
+        for (int k = 0; k < v->piece_count; k++) {
+            const struct mld_value *p = mld_graph_find(l->g, v->pieces[k].param->name);
+            pieces[k] = v->pieces[k];
+            pieces[k].param = p != NULL ? p->param : NULL;
+        }
+        mld_lower_set(l, v,
+                      mld_graph_derived(l->g, v->name, v->shape, v->axis, pieces,
+                                        v->piece_count));
+    }
+}
+
+static void copy_ends(struct lower *l)
+{
+    const struct mld_graph *src = l->src;
+    for (size_t i = 0; i < src->output_count; i++)
+        mld_graph_output(l->g, src->outputs[i].name, mld_lower_get(l, src->outputs[i].value));
+    for (size_t i = 0; i < src->input_count; i++)
+        if (src->inputs[i].state_output >= 0)
+            mld_graph_state(l->g, src->inputs[i].value->name,
+                            src->outputs[src->inputs[i].state_output].name);
+    for (size_t i = 0; i < src->alias_count; i++)
+        mld_graph_alias(l->g, src->aliases[i].name, src->aliases[i].target);
+}
+
+int mld_lower(const struct mld_graph *source, const struct mld_target *target,
+              struct mld_arena *arena, struct mld_graph **out, struct mld_error *err)
+{
+    *out = NULL;
+    MLD_TRY(mld_graph_check(source, err));
+    if (target->opset < 18 || target->opset > 24)
+        return mld_error_set(err, MLD_E_UNSUPPORTED, "opset %d is not in 18 to 24",
+                             target->opset);
+    struct lower l = {.src = source, .target = target};
+    l.g = mld_graph_new(arena, source->name);
+    if (l.g == NULL || !reserve(&l)) {
+        mld_graph_release(l.g);
+        return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory lowering '%s'",
+                             source->name);
+    }
+    l.g->share_nodes = true;
+    survey(&l);
+    copy_leaves(&l);
+    if (target->fused_ort)
+        mld_lower_ort_plan(&l);
+    for (size_t i = 0; i < source->node_count && l.g->fault.code == 0; i++)
+        if (l.plan[i].live && !l.plan[i].merged)
+            emit(&l, source->nodes[i]);
+    l.g->scope = NULL;
+    copy_ends(&l);
+    int rc = mld_graph_check(l.g, err);
+    if (rc != 0) {
+        mld_graph_release(l.g);
+        return rc;
+    }
+    *out = l.g;
+    return 0;
+}

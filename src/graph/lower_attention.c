@@ -1,0 +1,184 @@
+/* lower_attention.c: attention as matrix products, for any mask, heads and cache.
+ *
+ * Letters as in shape_fused.c; G = N / M query heads share a key/value head. Their queries
+ * are stacked along S, so that keys are never repeated. */
+#include "graph/lower_int.h"
+
+#include <float.h>
+#include <math.h>
+
+/* 0, 1, ... n - 1 as i64 along dimension `at` of four. */
+static mld_v places(struct lower *l, int64_t n, int at)
+{
+    struct mld_shape s = MLD_SHAPE(1, 1, 1, 1);
+    int64_t *x = mld_arena_array(l->g->arena, (size_t)n, sizeof(*x));
+    if (x == NULL)
+        return mld_graph_fail(l->g, MLD_E_NO_MEMORY, "out of memory lowering attention");
+    for (int64_t i = 0; i < n; i++)
+        x[i] = i;
+    s.d[at] = n;
+    return mld_graph_const(l->g, MLD_I64, s, x);
+}
+
+/* true -> 0, false -> the lowest float. */
+static mld_v penalty(struct lower *l, mld_v allowed)
+{
+    return mld_where(l->g, allowed, mld_graph_const_f32(l->g, 0),
+                     mld_graph_const_f32(l->g, -(double)FLT_MAX));
+}
+
+/* Whether query s sees key t by order alone, as a constant [1, 1, S, T]. */
+static mld_v order_const(struct lower *l, int64_t queries, int64_t keys, int64_t window,
+                         bool causal)
+{
+    uint8_t *seen = mld_arena_array(l->g->arena, (size_t)(queries * keys), 1);
+    if (seen == NULL)
+        return mld_graph_fail(l->g, MLD_E_NO_MEMORY, "out of memory lowering attention");
+    for (int64_t s = 0; s < queries; s++)
+        for (int64_t t = 0; t < keys; t++) {
+            int64_t back = s + keys - queries - t; /* how far the key lies behind */
+            seen[s * keys + t] =
+                (!causal || back >= 0) && (window == 0 || back < window);
+        }
+    return mld_graph_const(l->g, MLD_BOOL, MLD_SHAPE(1, 1, queries, keys), seen);
+}
+
+/* The same as ready-made floats to add. */
+static mld_v order_penalty(struct lower *l, const struct mld_value *order)
+{
+    int64_t count = mld_shape_count(&order->shape);
+    float *add = mld_arena_array(l->g->arena, (size_t)count, sizeof(*add));
+    if (add == NULL)
+        return mld_graph_fail(l->g, MLD_E_NO_MEMORY, "out of memory lowering attention");
+    for (int64_t i = 0; i < count; i++)
+        add[i] = ((const uint8_t *)order->data)[i] ? 0.0f : -FLT_MAX;
+    return mld_graph_const(l->g, MLD_F32, order->shape, add);
+}
+
+mld_v mld_lower_score_mask(struct lower *l, const struct mld_node *n, bool with_keys)
+{
+    struct mld_graph *g = l->g;
+    const struct mld_shape *q = &n->in[0]->shape, *k = &n->in[1]->shape;
+    mld_v keys = with_keys ? mld_lower_get(l, mld_lower_operand(n, 3)) : NULL;
+    mld_v bias = mld_lower_get(l, mld_lower_operand(n, 4)), mask = NULL;
+    int64_t window = mld_node_int(n, "window", 0);
+    bool causal = mld_node_int(n, "causal", 0) != 0;
+    mld_v order = (causal && q->d[1] > 1) || window > 0
+                      ? order_const(l, q->d[1], k->d[1], window, causal)
+                      : NULL;
+    if (keys != NULL) {
+        mld_v seen = mld_reshape(g, mld_cast(g, keys, MLD_BOOL),
+                                 MLD_SHAPE(k->d[0], 1, 1, k->d[1]));
+        mask = penalty(l, order != NULL ? mld_and(g, seen, order) : seen);
+    } else if (order != NULL) {
+        mask = order_penalty(l, order);
+    }
+    if (bias != NULL && mask != NULL)
+        return mld_add(g, bias, mask);
+    return bias != NULL ? bias : mask;
+}
+
+/* --- cache ------------------------------------------------------------------------------- */
+
+/* Position of each new token, i64 [B, 1, S, 1]. */
+static mld_v new_places(struct lower *l, mld_v past_length, int64_t batch, int64_t fresh)
+{
+    mld_v past = mld_cast(l->g, past_length, MLD_I64);
+    past = mld_reshape(l->g, past, MLD_SHAPE(batch, 1, 1, 1));
+    return mld_add(l->g, past, places(l, fresh, 2));
+}
+
+/* Key t of the buffer is seen by new token s: t <= place(s), and within the window. */
+static mld_v cache_mask(struct lower *l, mld_v place, int64_t capacity, int64_t window)
+{
+    struct mld_graph *g = l->g;
+    mld_v at = places(l, capacity, 3);
+    mld_v seen = mld_less_equal(g, at, place);
+    if (window > 0) {
+        int64_t w = window;
+        mld_v edge = mld_sub(g, place, mld_graph_const(g, MLD_I64, MLD_SCALAR, &w));
+        seen = mld_and(g, seen, mld_less(g, edge, at));
+    }
+    return penalty(l, seen);
+}
+
+/* Writes x [B, M, S, D] into the buffer [B, M, C, D] at these places. */
+static mld_v cache_write(struct lower *l, mld_v buffer, mld_v x, mld_v place)
+{
+    struct mld_graph *g = l->g;
+    if (buffer == NULL || x == NULL || place == NULL)
+        return NULL;
+    int64_t batch = x->shape.d[0], heads = x->shape.d[1], fresh = x->shape.d[2];
+    struct mld_shape all = MLD_SHAPE(batch, heads, fresh, 1);
+    mld_v parts[3] = {mld_expand(g, places(l, batch, 0), all),
+                      mld_expand(g, places(l, heads, 1), all), mld_expand(g, place, all)};
+    struct mld_value *in[3] = {buffer, mld_concat(g, parts, 3, 3), x};
+    return mld_graph_node(g, MLD_OP_SCATTER_ND, in, 3, NULL);
+}
+
+/* --- the whole --------------------------------------------------------------------------- */
+
+/* [B, S, heads * D] -> [B, heads, S, D]. */
+static mld_v to_heads(struct mld_graph *g, mld_v x, int64_t heads)
+{
+    if (x == NULL)
+        return NULL;
+    mld_v y = mld_reshape(
+        g, x, MLD_SHAPE(x->shape.d[0], x->shape.d[1], heads, x->shape.d[2] / heads));
+    return mld_transpose(g, y, 4, (const int[]){0, 2, 1, 3});
+}
+
+static mld_v softcapped(struct mld_graph *g, mld_v scores, double cap)
+{
+    return cap > 0 ? mld_scale(g, mld_tanh(g, mld_scale(g, scores, 1 / cap)), cap) : scores;
+}
+
+void mld_lower_attention(struct lower *l, const struct mld_node *n)
+{
+    struct mld_graph *g = l->g;
+    mld_v q = mld_lower_get(l, n->in[0]), k = mld_lower_get(l, n->in[1]);
+    mld_v v = mld_lower_get(l, n->in[2]), mask, y;
+    if (q == NULL || k == NULL || v == NULL)
+        return;
+    int64_t heads = mld_node_int(n, "heads", 1), kv = mld_node_int(n, "kv_heads", heads);
+    int64_t batch = q->shape.d[0], queries = q->shape.d[1], group = heads / kv;
+    int64_t value_head = v->shape.d[2] / kv;
+    q = mld_scale(g, q, mld_node_float(n, "scale", 1));
+    q = to_heads(g, q, heads); /* [B, N, S, D] */
+    v = to_heads(g, v, kv);    /* [B, M, T, E] */
+    if (n->in_count > 5) {
+        mld_v place = new_places(l, mld_lower_get(l, n->in[7]), batch, queries);
+        int64_t capacity = n->in[5]->shape.d[2];
+        k = cache_write(l, mld_lower_get(l, n->in[5]), to_heads(g, k, kv), place);
+        v = cache_write(l, mld_lower_get(l, n->in[6]), v, place);
+        mld_lower_set(l, n->out[1], k);
+        mld_lower_set(l, n->out[2], v);
+        mask = cache_mask(l, place, capacity, mld_node_int(n, "window", 0));
+        k = mld_transpose(g, k, 4, (const int[]){0, 1, 3, 2}); /* [B, M, D, C] */
+    } else {
+        k = mld_reshape(g, k,
+                        MLD_SHAPE(batch, k->shape.d[1], kv, k->shape.d[2] / kv));
+        k = mld_transpose(g, k, 4, (const int[]){0, 2, 3, 1}); /* [B, M, D, T] */
+        mask = mld_lower_score_mask(l, n, true);
+    }
+    if (k == NULL || v == NULL || q == NULL)
+        return;
+    int64_t keys = k->shape.d[3], head = q->shape.d[3];
+    if (group > 1) /* heads of a group are neighbours: stack them along S */
+        q = mld_reshape(g, q, MLD_SHAPE(batch, kv, group * queries, head));
+    y = mld_matmul(g, q, k);
+    if (group > 1)
+        y = mld_reshape(g, y, MLD_SHAPE(batch, heads, queries, keys));
+    y = softcapped(g, y, mld_node_float(n, "softcap", 0));
+    if (mask != NULL)
+        y = mld_add(g, y, mask);
+    y = mld_softmax(g, y, -1);
+    if (group > 1)
+        y = mld_reshape(g, y, MLD_SHAPE(batch, kv, group * queries, keys));
+    y = mld_matmul(g, y, v); /* [B, M, G S, E] */
+    if (group > 1)
+        y = mld_reshape(g, y, MLD_SHAPE(batch, heads, queries, value_head));
+    y = mld_transpose(g, y, 4, (const int[]){0, 2, 1, 3});
+    mld_lower_set(l, n->out[0],
+                  mld_reshape(g, y, MLD_SHAPE(batch, queries, heads * value_head)));
+}
