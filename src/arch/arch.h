@@ -51,9 +51,18 @@ struct mld_arch_shapes {
     int64_t seq;         /* text: tokens; prefill: prompt; decode: tokens in the cache */
     int64_t decoder_seq; /* encoder-decoders */
     int64_t image_size;  /* pixels of a square image */
-    int64_t capacity;    /* tokens that the KV cache can hold; default seq + 64 */
+    int64_t capacity;    /* tokens that the KV cache can hold; default: 63 beyond the new */
     int64_t new_tokens;  /* tokens fed at once with a cache: prefill = seq, decode = 1 */
 };
+
+/* Inputs and outputs with a cache of capacity C (B rows, N layers, M key-value heads of
+ * width D; S = seq in prefill, 1 in decode):
+ *   input_ids [B, S] i64, past_length [B] i32 (tokens of each row in the cache),
+ *   past_key_values.N.key, .value [B, M, C, D] f32; prefill also: prompt_length [B] i32
+ *   -> logits [B, 1, V] (prefill: of each row's token prompt_length - 1), and
+ *   present.N.key, .value, each tied to its input (state_output): may be the same memory.
+ * Prompts are padded on the right; what padding left in the cache is overwritten by the
+ * decode steps, whose past_length starts at prompt_length. */
 
 /* An input as a golden names it. NULL list: the default inputs for measuring. */
 struct mld_arch_input {
@@ -94,13 +103,27 @@ struct mld_arch_type {
     uint32_t categories;
     const char *family;             /* "encoder" ... */
     const char *default_class;
-    const char *const *classes;     /* NULL-terminated */
     uint32_t modes;                 /* bit set of 1u << enum mld_mode */
     int64_t default_batches[8];     /* 0-terminated; for `bench` without --batch-sizes */
 };
 size_t mld_arch_type_count(void);
 const struct mld_arch_type *mld_arch_type_at(size_t i);
 const struct mld_arch_type *mld_arch_type_find(const char *model_type); /* NULL: unknown */
+/* The i-th class of a type; NULL past the end. */
+const char *mld_arch_type_class(const struct mld_arch_type *type, size_t i);
+/* Can this class run in this mode? prefill and decode need a generating head. */
+bool mld_arch_class_mode(const struct mld_arch_type *type, const char *class_name,
+                         enum mld_mode mode);
+/* The type and class that a config means, as mld_arch_build finds them. */
+int mld_arch_resolve(const struct mld_arch_request *req, const struct mld_arch_type **type,
+                     const char **class_name, struct mld_error *err) MLD_MUST_CHECK;
+/* Names under which a checkpoint file may hold parameter `name` of this type and class,
+ * likeliest first: the name itself, then older spellings (gamma, beta), with and without
+ * the base model's prefix, and other names of a tied parameter. Strings are in arena.
+ * Returns how many were written to out (at most cap). */
+size_t mld_arch_param_candidates(const struct mld_arch_type *type, const char *class_name,
+                                 const char *name, struct mld_arena *arena,
+                                 const char **out, size_t cap);
 
 /* The model_type of a config that lacks it (before 2020), from its architectures[0]; NULL
  * when nothing tells. */

@@ -1,0 +1,2 @@
+#include "arch/arch_int.h"
+const struct mld_arch_table mld_arch_types_seq2seq = {NULL, 0};
