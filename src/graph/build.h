@@ -35,7 +35,7 @@ mld_v mld_scale(struct mld_graph *g, mld_v a, double factor); /* a itself when f
 mld_v mld_neg(struct mld_graph *g, mld_v a);
 mld_v mld_abs(struct mld_graph *g, mld_v a);
 mld_v mld_exp(struct mld_graph *g, mld_v a);
-mld_v mld_log(struct mld_graph *g, mld_v a);
+mld_v mld_ln(struct mld_graph *g, mld_v a); /* natural logarithm; mld_log prints */
 mld_v mld_sqrt(struct mld_graph *g, mld_v a);
 mld_v mld_sin(struct mld_graph *g, mld_v a);
 mld_v mld_cos(struct mld_graph *g, mld_v a);
