@@ -18,6 +18,7 @@ static int duck_code(duckdb_error_type type)
         return MLD_E_NO_MEMORY;
     case DUCKDB_ERROR_IO:
     case DUCKDB_ERROR_CONNECTION:
+    case DUCKDB_ERROR_TRANSACTION: /* a COMMIT that failed */
     case DUCKDB_ERROR_SERIALIZATION:
     case DUCKDB_ERROR_FATAL:
     case DUCKDB_ERROR_INTERNAL:

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/fs.h"
 #include "base/str.h"
 
 #define STORE_DEFAULT_PATH "./benchmark_db.duckdb"
@@ -27,24 +28,22 @@ const char *mld_store_default_path(const char *option)
 
 /* --- what the file itself tells ------------------------------------------------------ */
 
-/* Folder part of path in buf; "." when there is none. False: too long. */
-static bool store_folder(const char *path, char *buf, size_t n)
+enum { STORE_PATH_MAX = 4000 }; /* bytes; room is left for what is put behind it */
+
+/* Folder part of path in buf; "." when there is none. */
+static void store_folder(const char *path, char buf[STORE_PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
-    size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    if (len >= n)
-        return false;
+    size_t len = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
     memcpy(buf, slash == NULL ? "." : path, len);
     buf[len] = '\0';
-    return true;
 }
 
 static int store_check_new(const char *path, struct mld_error *err)
 {
-    char folder[4096];
+    char folder[STORE_PATH_MAX];
     struct stat st;
-    if (!store_folder(path, folder, sizeof folder))
-        return mld_error_set(err, MLD_E_INVALID, "path of the database is too long");
+    store_folder(path, folder);
     if (stat(folder, &st) != 0)
         return mld_error_set(err, MLD_E_IO, "cannot make '%s': folder '%s': %s", path,
                              folder, strerror(errno));
@@ -86,6 +85,10 @@ static int store_check_file(const char *path, enum mld_store_mode mode,
     struct stat st;
     if (path[0] == '\0')
         return mld_error_set(err, MLD_E_INVALID, "path of the database is empty");
+    if (strlen(path) >= STORE_PATH_MAX)
+        return mld_error_set(err, MLD_E_INVALID,
+                             "path of the database is longer than %d bytes",
+                             STORE_PATH_MAX);
     if (stat(path, &st) != 0) {
         if (errno != ENOENT)
             return mld_error_set(err, MLD_E_IO, "cannot open '%s': %s", path,
@@ -107,7 +110,7 @@ static int store_check_file(const char *path, enum mld_store_mode mode,
                              "cannot write '%s': %s; choose another --db-path", path,
                              strerror(errno));
     if (mode == MLD_STORE_WRITE && st.st_size == 0)
-        return 0; /* an empty file becomes a new database */
+        return store_check_new(path, err); /* an empty file becomes a new database */
     return store_check_magic(path, err);
 }
 
@@ -130,10 +133,16 @@ static int store_open_error(const char *path, const char *message, struct mld_er
                              "another --db-path",
                              path);
     }
-    int rc = mld_duck_error(err, DUCKDB_ERROR_IO, "cannot open database", text);
-    if (strstr(text, "database file with version number") != NULL && err != NULL)
-        err->code = rc = MLD_E_VERSION;
-    return rc;
+    char what[STORE_PATH_MAX + 32];
+    snprintf(what, sizeof what, "cannot open '%s'", path);
+    if (strncmp(text, "IO Error: ", 10) == 0)
+        text += 10;
+    if (strstr(text, "database file with version number") != NULL)
+        return mld_error_set(err, MLD_E_VERSION,
+                             "the format of '%s' is not one that this DuckDB (%s) reads: "
+                             "use a newer mldyno, or choose another --db-path",
+                             path, duckdb_library_version());
+    return mld_duck_error(err, DUCKDB_ERROR_IO, what, text);
 }
 
 struct store_setting {
@@ -172,11 +181,12 @@ static int store_configure(enum mld_store_mode mode, duckdb_config *out,
     return 0;
 }
 
-static int store_connect(struct mld_store *s, struct mld_error *err)
+/* Opens `path`, which is s->path or a temporary beside it. */
+static int store_connect(struct mld_store *s, const char *path, struct mld_error *err)
 {
     /* "./" keeps names like ":memory:" and "s3:x" from meaning anything to DuckDB. */
     struct mld_str file = {0};
-    mld_str_addf(&file, "%s%s", s->path[0] == '/' ? "" : "./", s->path);
+    mld_str_addf(&file, "%s%s", path[0] == '/' ? "" : "./", path);
     duckdb_config config = NULL;
     char *message = NULL;
     int rc = mld_str_check(&file, err);
@@ -194,6 +204,57 @@ static int store_connect(struct mld_store *s, struct mld_error *err)
     return rc;
 }
 
+static void store_disconnect(struct mld_store *s)
+{
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
+        duckdb_destroy_prepare(&s->prepared[i]);
+    duckdb_disconnect(&s->conn);
+    duckdb_close(&s->db);
+}
+
+/* Gives the made file its name. link() never replaces: of two processes that make the same
+ * database the first one's stays, and both go on with it. */
+static int store_place(const char *made, const char *path, struct mld_error *err)
+{
+    struct stat st;
+    bool absent = stat(path, &st) != 0;
+    if (!absent && st.st_size > 0)
+        return 0;
+    if (absent && (link(made, path) == 0 || errno == EEXIST))
+        return 0;
+    /* Over an empty file, and where the file system has no links. */
+    if (rename(made, path) != 0)
+        return mld_error_set(err, MLD_E_IO, "cannot make '%s': %s", path,
+                             strerror(errno));
+    return 0;
+}
+
+/* A database comes to be under a temporary name and is moved to its own when it is whole:
+ * a kill leaves none or a good one. When another process was faster, its file stays. */
+static int store_create(struct mld_store *s, struct mld_error *err)
+{
+    struct stat st;
+    if (stat(s->path, &st) == 0 && st.st_size > 0)
+        return 0;
+    char made[STORE_PATH_MAX + 64], wal[STORE_PATH_MAX + 64];
+    snprintf(made, sizeof made, "%s.new-%ld", s->path, (long)getpid());
+    snprintf(wal, sizeof wal, "%s.new-%ld.wal", s->path, (long)getpid());
+    (void)remove(made); /* of a killed process that had our id */
+    (void)remove(wal);
+    int rc = store_connect(s, made, err);
+    if (rc == 0)
+        rc = mld_store_migrate(s, err);
+    store_disconnect(s); /* writes the log into the file */
+    if (rc == 0 && mld_path_exists(wal))
+        rc = mld_error_set(err, MLD_E_IO, "cannot make '%s': its log was not written back",
+                           s->path);
+    if (rc == 0)
+        rc = store_place(made, s->path, err);
+    (void)remove(made);
+    (void)remove(wal);
+    return rc;
+}
+
 int mld_store_open_migrations(const char *path, enum mld_store_mode mode,
                               const struct mld_migration *migrations, size_t count,
                               struct mld_store **out, struct mld_error *err)
@@ -208,8 +269,10 @@ int mld_store_open_migrations(const char *path, enum mld_store_mode mode,
     s->migration_count = count;
     s->path = mld_strdup(path);
     int rc = s->path != NULL ? 0 : mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
+    if (rc == 0 && mode == MLD_STORE_WRITE)
+        rc = store_create(s, err);
     if (rc == 0)
-        rc = store_connect(s, err);
+        rc = store_connect(s, s->path, err);
     if (rc == 0)
         rc = mld_store_migrate(s, err);
     if (rc != 0) {
@@ -231,10 +294,7 @@ void mld_store_close(struct mld_store *s)
 {
     if (s == NULL)
         return;
-    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-        duckdb_destroy_prepare(&s->prepared[i]);
-    duckdb_disconnect(&s->conn);
-    duckdb_close(&s->db);
+    store_disconnect(s);
     mld_free(s->path);
     mld_free(s);
 }

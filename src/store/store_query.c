@@ -315,6 +315,10 @@ int mld_store_query_with(struct mld_store *s, const char *sql,
         const char *why = duckdb_extract_statements_error(list);
         rc = why != NULL ? mld_duck_error(err, DUCKDB_ERROR_PARSER, "query", why)
                          : mld_error_set(err, MLD_E_INVALID, "query: no statement given");
+    } else if (n > 1 && strchr(sql, ';') == NULL) {
+        /* Only a pivot over values yet to be found becomes several by itself. */
+        rc = mld_error_set(err, MLD_E_INVALID,
+                           "query: PIVOT needs its values: ON column IN (...)");
     } else if (n > 1) {
         rc = mld_error_set(err, MLD_E_INVALID,
                            "query: %d statements given, one at a time is taken", (int)n);
