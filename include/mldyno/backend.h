@@ -29,6 +29,9 @@ extern "C" {
 #endif
 
 #define MLD_BACKEND_ABI 1u /* raised when a slot changes; appending a slot raises size */
+/* Bytes of the first published table: one that is shorter is refused. */
+#define MLD_BACKEND_SIZE_MIN                                                             \
+    (offsetof(struct mld_backend_ops, close) + sizeof(void (*)(struct mld_session *)))
 
 /* Capability flags of a backend. */
 #define MLD_BACKEND_FUSED_ORT (1u << 0) /* takes com.microsoft fused operators */
@@ -133,6 +136,8 @@ struct mld_backend_ops {
     const char *summary;  /* one line for `mldyno hardware` */
     uint32_t flags;       /* MLD_BACKEND_* */
     const struct mld_backend_option *options; /* ends with key NULL; NULL: none */
+    const char *platforms; /* comma list of all that devices could name here, so that a
+                              missing engine can be explained; NULL: the name */
 
     /* required. Looks for the engine; returns 0 with out filled also when it is missing. */
     int (*probe)(struct mld_probe *out, struct mld_error *err);

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/arena.h"
+#include "core/timing.h"
 #include "mldyno/backend.h"
 
 /* X(NAME, name, help): status of a row. */
@@ -63,18 +64,6 @@ struct mld_case_output {
     enum mld_dtype dtype;
     int rank;
     int64_t dims[MLD_MAX_RANK];
-};
-
-/* How long and how well to measure. */
-struct mld_budget {
-    uint64_t min_time_ns;   /* of the steady part */
-    uint64_t max_time_ns;   /* of all runs together: then what is there is judged */
-    int64_t min_samples;    /* comes before max_time */
-    int64_t max_samples;    /* size of the sample array */
-    int64_t warmup;         /* runs to discard; -1: detected */
-    double target_width;    /* stop when the 95 % interval of the median is narrower than
-                               this share of the median (0.02 = 2 %) */
-    uint64_t timeout_ns;    /* of the whole case; then the worker is killed */
 };
 
 enum mld_case_task { MLD_TASK_MEASURE, MLD_TASK_OUTPUTS /* one run, outputs sent back */ };

@@ -114,43 +114,64 @@ static void summary_moments(const uint64_t *samples, size_t n, struct mld_summar
     out->stddev = n > 1 ? sqrt(square / (double)(n - 1)) : NAN;
 }
 
+/* One allocation, freed through keys: the sorted samples as integers and as doubles, and
+ * n values of scratch. */
+struct summary_work {
+    uint64_t *keys;
+    double *sorted, *scratch;
+};
+
+static int summary_sort(const uint64_t *samples_ns, size_t n, struct summary_work *w,
+                        struct mld_error *err)
+{
+    if (n == 0)
+        return mld_error_set(err, MLD_E_INVALID, "cannot summarise 0 samples");
+    size_t bytes;
+    w->keys = mld_mul_size(n, 3 * sizeof(uint64_t), &bytes) ? mld_alloc(bytes) : NULL;
+    if (!w->keys)
+        return mld_error_set(err, MLD_E_NO_MEMORY, "no memory to sort %zu samples", n);
+    w->sorted = (double *)(void *)(w->keys + n);
+    w->scratch = (double *)(void *)(w->keys + 2 * n);
+    memcpy(w->keys, samples_ns, n * sizeof(*w->keys));
+    mld_samples_sort(w->keys, n, (uint64_t *)(void *)w->scratch);
+    for (size_t i = 0; i < n; i++)
+        w->sorted[i] = (double)w->keys[i];
+    return 0;
+}
+
+int mld_summarize_median(const uint64_t *samples_ns, size_t n, struct mld_percentile *out,
+                         struct mld_error *err)
+{
+    struct summary_work w;
+    MLD_TRY(summary_sort(samples_ns, n, &w, err));
+    summary_percentile(samples_ns, w.sorted, n, 0.5, w.scratch, out);
+    mld_free(w.keys);
+    return 0;
+}
+
 int mld_summarize(const uint64_t *samples_ns, size_t n, struct mld_summary *out,
                   struct mld_error *err)
 {
+    struct summary_work w;
     memset(out, 0, sizeof(*out));
-    if (n == 0)
-        return mld_error_set(err, MLD_E_INVALID, "cannot summarise 0 samples");
-    /* Three arrays of n 8-byte values: sorted, and two of scratch. */
-    size_t bytes;
-    uint64_t *keys =
-        mld_mul_size(n, 3 * sizeof(uint64_t), &bytes) ? mld_alloc(bytes) : NULL;
-    if (!keys)
-        return mld_error_set(err, MLD_E_NO_MEMORY, "no memory to sort %zu samples", n);
-    double *sorted = (double *)(void *)(keys + n);
-    double *scratch = (double *)(void *)(keys + 2 * n);
-
-    memcpy(keys, samples_ns, n * sizeof(*keys));
-    mld_samples_sort(keys, n, (uint64_t *)(void *)scratch);
-    for (size_t i = 0; i < n; i++)
-        sorted[i] = (double)keys[i];
-
+    MLD_TRY(summary_sort(samples_ns, n, &w, err));
     summary_moments(samples_ns, n, out);
-    out->min = sorted[0];
-    out->max = sorted[n - 1];
+    out->min = w.sorted[0];
+    out->max = w.sorted[n - 1];
     summary_mean_interval(samples_ns, n, out);
     for (size_t i = 0; i < n; i++)
-        scratch[i] = (double)samples_ns[i];
-    out->autocorrelation = mld_autocorrelation(scratch, n, 1);
-    out->effective_count = summary_effective_count(samples_ns, sorted, n, 0.5, scratch);
+        w.scratch[i] = (double)samples_ns[i];
+    out->autocorrelation = mld_autocorrelation(w.scratch, n, 1);
+    out->effective_count = summary_effective_count(samples_ns, w.sorted, n, 0.5, w.scratch);
     for (int k = 0; k < MLD_PERCENTILE_COUNT; k++)
-        summary_percentile(samples_ns, sorted, n, summary_quantiles[k], scratch,
+        summary_percentile(samples_ns, w.sorted, n, summary_quantiles[k], w.scratch,
                            &out->p[k]);
 
     /* The median absolute deviation reorders the keys: last. */
-    double median = mld_quantile_sorted(sorted, n, 0.5);
+    double median = mld_quantile_sorted(w.sorted, n, 0.5);
     for (size_t i = 0; i < n; i++)
-        keys[i] = (uint64_t)llround(fabs(sorted[i] - median));
-    out->mad = mld_samples_median(keys, n, (uint64_t *)(void *)scratch);
-    mld_free(keys);
+        w.keys[i] = (uint64_t)llround(fabs(w.sorted[i] - median));
+    out->mad = mld_samples_median(w.keys, n, (uint64_t *)(void *)w.scratch);
+    mld_free(w.keys);
     return 0;
 }
