@@ -31,8 +31,8 @@ static const char *human_scaled(double x, const struct human_unit *units, size_t
 
 const char *mld_human_bytes(int64_t bytes, char *buf, size_t n)
 {
-    static const struct human_unit units[] = {
-        {1, "B"}, {1e3, "kB"}, {1e6, "MB"}, {1e9, "GB"}, {1e12, "TB"}, {1e15, "PB"}};
+    static const struct human_unit units[] = {{1, "B"},    {1e3, "kB"},  {1e6, "MB"},
+                                              {1e9, "GB"}, {1e12, "TB"}, {1e15, "PB"}};
     if (bytes < 0)
         snprintf(buf, n, "-");
     else if (bytes < 1000)
@@ -55,8 +55,8 @@ const char *mld_human_ns(double ns, char *buf, size_t n)
 
 const char *mld_human_count(double x, char *buf, size_t n)
 {
-    static const struct human_unit units[] = {
-        {1, ""}, {1e3, "k"}, {1e6, "M"}, {1e9, "G"}, {1e12, "T"}, {1e15, "P"}};
+    static const struct human_unit units[] = {{1, ""},    {1e3, "k"},  {1e6, "M"},
+                                              {1e9, "G"}, {1e12, "T"}, {1e15, "P"}};
     if (!isfinite(x))
         snprintf(buf, n, "-");
     else if (fabs(x) < 1000 && x == floor(x))

@@ -154,7 +154,8 @@ void mld_table_none(struct mld_table *t, const char *text)
     table_add(t, (struct table_cell){.kind = TABLE_NONE}, text);
 }
 
-/* --- people: table, Markdown --------------------------------------------------------- */
+/* --- people: table, Markdown ---------------------------------------------------------
+ */
 
 /* What a person reads; buf of 32 bytes may hold it. */
 static const char *cell_people(const struct table_cell *cell, char buf[32])
@@ -270,7 +271,8 @@ static void print_markdown(const struct mld_table *t, struct mld_str *out)
     }
 }
 
-/* --- machines: JSON, CSV ------------------------------------------------------------- */
+/* --- machines: JSON, CSV -------------------------------------------------------------
+ */
 
 static struct mld_json *cell_json(const struct table_cell *cell)
 {
@@ -289,7 +291,8 @@ static struct mld_json *cell_json(const struct table_cell *cell)
     return mld_json_new_null();
 }
 
-/* One object a line: a reader of lines finds its rows, and memory holds one row's tree. */
+/* One object a line: a reader of lines finds its rows, and memory holds one row's tree.
+ */
 static void print_json(const struct mld_table *t, struct mld_str *out)
 {
     size_t n = t->column_count;
@@ -384,7 +387,8 @@ int mld_table_print(const struct mld_table *t, enum mld_format f, struct mld_str
 {
     size_t *widths = NULL;
     if (t->failed)
-        return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory while a table was made");
+        return mld_error_set(err, MLD_E_NO_MEMORY,
+                             "out of memory while a table was made");
     switch (f) {
     case MLD_FORMAT_TABLE:
         widths = mld_calloc(t->column_count + 1, sizeof *widths);

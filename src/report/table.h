@@ -54,9 +54,9 @@ int mld_table_print(const struct mld_table *t, enum mld_format f, struct mld_str
                     struct mld_error *err) MLD_MUST_CHECK;
 
 /* Numbers for people, in buf (of 32 bytes or more), returned. */
-const char *mld_human_bytes(int64_t bytes, char *buf, size_t n);   /* "417.6 MB" */
-const char *mld_human_ns(double ns, char *buf, size_t n);          /* "12.34 ms" */
-const char *mld_human_count(double x, char *buf, size_t n);        /* "109.5 M" */
+const char *mld_human_bytes(int64_t bytes, char *buf, size_t n); /* "417.6 MB" */
+const char *mld_human_ns(double ns, char *buf, size_t n);        /* "12.34 ms" */
+const char *mld_human_count(double x, char *buf, size_t n);      /* "109.5 M" */
 const char *mld_human_num(double x, char *buf, size_t n); /* "0.25", "1234567"; no e+06 */
 
 #endif

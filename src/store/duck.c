@@ -1,7 +1,7 @@
 /* duck.c: DuckDB's C interface, wrapped once: errors, prepared statements, binding.
  *
- * A result is destroyed whether its query failed or not; a message of several lines is cut
- * to what fits one; the unknown becomes NULL in one place. */
+ * A result is destroyed whether its query failed or not; a message of several lines is
+ * cut to what fits one; the unknown becomes NULL in one place. */
 #include "store/store_int.h"
 
 #include <math.h>
@@ -30,8 +30,8 @@ static int duck_code(duckdb_error_type type)
     }
 }
 
-/* DuckDB writes "Catalog Error: Table with name x does not exist!\nDid you mean \"y\"?\n\n
- * LINE 1: ...". Kept: the first line without its end mark, and the hint. */
+/* DuckDB writes "Catalog Error: Table with name x does not exist!\nDid you mean
+ * \"y\"?\n\n LINE 1: ...". Kept: the first line without its end mark, and the hint. */
 int mld_duck_error(struct mld_error *err, duckdb_error_type type, const char *what,
                    const char *message)
 {
@@ -178,7 +178,8 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
     return len;
 }
 
-static void bind_repaired(duckdb_prepared_statement st, idx_t i, const char *text, int *rc)
+static void bind_repaired(duckdb_prepared_statement st, idx_t i, const char *text,
+                          int *rc)
 {
     struct mld_str s;
     mld_str_init(&s, 0);

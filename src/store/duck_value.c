@@ -80,9 +80,8 @@ static duckdb_value value_list(duckdb_vector vector, duckdb_logical_type type, i
     duckdb_logical_type child = duckdb_list_type_child_type(type);
     duckdb_value *values = value_children(duckdb_list_vector_get_child(vector), child,
                                           entry->offset, entry->length, depth);
-    duckdb_value list = values != NULL
-                            ? duckdb_create_list_value(child, values, entry->length)
-                            : NULL;
+    duckdb_value list =
+        values != NULL ? duckdb_create_list_value(child, values, entry->length) : NULL;
     value_children_free(values, entry->length);
     duckdb_destroy_logical_type(&child);
     return list;
@@ -93,8 +92,8 @@ static duckdb_value value_array(duckdb_vector vector, duckdb_logical_type type, 
 {
     idx_t n = duckdb_array_type_array_size(type);
     duckdb_logical_type child = duckdb_array_type_child_type(type);
-    duckdb_value *values = value_children(duckdb_array_vector_get_child(vector), child,
-                                          row * n, n, depth);
+    duckdb_value *values =
+        value_children(duckdb_array_vector_get_child(vector), child, row * n, n, depth);
     duckdb_value array =
         values != NULL ? duckdb_create_array_value(child, values, n) : NULL;
     value_children_free(values, n);
@@ -109,7 +108,8 @@ static duckdb_value value_struct(duckdb_vector vector, duckdb_logical_type type,
     duckdb_value *values = mld_calloc(n + 1, sizeof *values);
     for (idx_t i = 0; values != NULL && i < n; i++) {
         duckdb_logical_type child = duckdb_struct_type_child_type(type, i);
-        values[i] = value_at(duckdb_struct_vector_get_child(vector, i), child, row, depth);
+        values[i] =
+            value_at(duckdb_struct_vector_get_child(vector, i), child, row, depth);
         duckdb_destroy_logical_type(&child);
     }
     duckdb_value whole = values != NULL ? duckdb_create_struct_value(type, values) : NULL;
@@ -126,11 +126,11 @@ static duckdb_value value_map(duckdb_vector vector, duckdb_logical_type type, id
     duckdb_vector pairs = duckdb_list_vector_get_child(vector);
     duckdb_logical_type key_type = duckdb_map_type_key_type(type);
     duckdb_logical_type value_type = duckdb_map_type_value_type(type);
-    duckdb_value *keys = value_children(duckdb_struct_vector_get_child(pairs, 0), key_type,
-                                        entry->offset, entry->length, depth);
+    duckdb_value *keys = value_children(duckdb_struct_vector_get_child(pairs, 0),
+                                        key_type, entry->offset, entry->length, depth);
     duckdb_value *values =
-        value_children(duckdb_struct_vector_get_child(pairs, 1), value_type, entry->offset,
-                       entry->length, depth);
+        value_children(duckdb_struct_vector_get_child(pairs, 1), value_type,
+                       entry->offset, entry->length, depth);
     duckdb_value map = keys != NULL && values != NULL
                            ? duckdb_create_map_value(type, keys, values, entry->length)
                            : NULL;
@@ -146,11 +146,12 @@ static duckdb_value value_map(duckdb_vector vector, duckdb_logical_type type, id
 static duckdb_value value_union(duckdb_vector vector, duckdb_logical_type type, idx_t row,
                                 int depth)
 {
-    const uint8_t *tags = duckdb_vector_get_data(duckdb_struct_vector_get_child(vector, 0));
+    const uint8_t *tags =
+        duckdb_vector_get_data(duckdb_struct_vector_get_child(vector, 0));
     uint8_t tag = tags[row];
     duckdb_logical_type member = duckdb_union_type_member_type(type, tag);
-    duckdb_value v =
-        value_at(duckdb_struct_vector_get_child(vector, (idx_t)tag + 1), member, row, depth);
+    duckdb_value v = value_at(duckdb_struct_vector_get_child(vector, (idx_t)tag + 1),
+                              member, row, depth);
     duckdb_destroy_logical_type(&member);
     return v;
 }
@@ -167,8 +168,8 @@ static duckdb_value value_bignum(const uint8_t *data, uint32_t n)
         return NULL;
     for (uint32_t i = 3; i < n; i++)
         magnitude[i - 3] = negative ? (uint8_t)~data[i] : data[i];
-    duckdb_value v = duckdb_create_bignum((duckdb_bignum){
-        .data = magnitude, .size = n - 3, .is_negative = negative});
+    duckdb_value v = duckdb_create_bignum(
+        (duckdb_bignum){.data = magnitude, .size = n - 3, .is_negative = negative});
     mld_free(magnitude);
     return v;
 }

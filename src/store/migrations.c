@@ -112,7 +112,7 @@ static const char *const initial[] = {
     "CREATE TABLE placement ("
     "  result_id BIGINT NOT NULL,"
     "  provider VARCHAR,"
-    "  nodes BIGINT,"         /* of the graph as the engine made it */
+    "  nodes BIGINT," /* of the graph as the engine made it */
     "  nodes_on_device BIGINT)",
 
     "CREATE TABLE availability_log ("
@@ -180,7 +180,8 @@ static const char *const initial[] = {
     "QUALIFY row_number() OVER (PARTITION BY config_hash, environment_fingerprint"
     "  ORDER BY result_id DESC) = 1",
 
-    /* The best measured throughput of each model on each device, by precision and mode. */
+    /* The best measured throughput of each model on each device, by precision and mode.
+     */
     "CREATE VIEW best AS "
     "SELECT * FROM latest WHERE status = 'ok' AND origin = 'measured' "
     "QUALIFY row_number() OVER (PARTITION BY model, class_name, layers, platform,"

@@ -1,7 +1,7 @@
 /* store.c: opening and closing the database, and what `mldyno db status` shows.
  *
- * What can be told from the file itself (absent, a folder, not DuckDB's, no permission) is
- * told before DuckDB sees it, in words that name the remedy. */
+ * What can be told from the file itself (absent, a folder, not DuckDB's, no permission)
+ * is told before DuckDB sees it, in words that name the remedy. */
 #include "store/store_int.h"
 
 #include <errno.h>
@@ -26,7 +26,8 @@ const char *mld_store_default_path(const char *option)
     return env != NULL && env[0] != '\0' ? env : STORE_DEFAULT_PATH;
 }
 
-/* --- what the file itself tells ------------------------------------------------------ */
+/* --- what the file itself tells ------------------------------------------------------
+ */
 
 enum { STORE_PATH_MAX = 4000 }; /* bytes; room is left for what is put behind it */
 
@@ -153,8 +154,8 @@ static int store_configure(enum mld_store_mode mode, duckdb_config *out,
                            struct mld_error *err)
 {
     static const struct store_setting both[] = {
-        {"threads", "2"},         /* ingest and reports need no more; idle ones sleep */
-        {"memory_limit", "1GB"},  /* larger work spills to a folder beside the file */
+        {"threads", "2"},        /* ingest and reports need no more; idle ones sleep */
+        {"memory_limit", "1GB"}, /* larger work spills to a folder beside the file */
         {"autoinstall_known_extensions", "false"}, /* never fetches anything */
         {"autoload_known_extensions", "false"},
         {"allow_community_extensions", "false"},
@@ -171,8 +172,8 @@ static int store_configure(enum mld_store_mode mode, duckdb_config *out,
             return mld_error_set(err, MLD_E_VERSION,
                                  "this DuckDB does not know the setting '%s'",
                                  both[i].name);
-    for (size_t i = 0; mode == MLD_STORE_READ && i < sizeof read_only / sizeof read_only[0];
-         i++)
+    for (size_t i = 0;
+         mode == MLD_STORE_READ && i < sizeof read_only / sizeof read_only[0]; i++)
         if (duckdb_set_config(*out, read_only[i].name, read_only[i].value) !=
             DuckDBSuccess)
             return mld_error_set(err, MLD_E_VERSION,
@@ -192,8 +193,8 @@ static int store_connect(struct mld_store *s, const char *path, struct mld_error
     int rc = mld_str_check(&file, err);
     if (rc == 0)
         rc = store_configure(s->mode, &config, err);
-    if (rc == 0 && duckdb_open_ext(mld_str_c(&file), &s->db, config, &message) !=
-                       DuckDBSuccess)
+    if (rc == 0 &&
+        duckdb_open_ext(mld_str_c(&file), &s->db, config, &message) != DuckDBSuccess)
         rc = store_open_error(s->path, message, err);
     if (rc == 0 && duckdb_connect(s->db, &s->conn) != DuckDBSuccess)
         rc = mld_error_set(err, MLD_E_NO_MEMORY, "cannot connect to database '%s'",
@@ -212,8 +213,8 @@ static void store_disconnect(struct mld_store *s)
     duckdb_close(&s->db);
 }
 
-/* Gives the made file its name. link() never replaces: of two processes that make the same
- * database the first one's stays, and both go on with it. */
+/* Gives the made file its name. link() never replaces: of two processes that make the
+ * same database the first one's stays, and both go on with it. */
 static int store_place(const char *made, const char *path, struct mld_error *err)
 {
     struct stat st;
@@ -246,8 +247,8 @@ static int store_create(struct mld_store *s, struct mld_error *err)
         rc = mld_store_migrate(s, err);
     store_disconnect(s); /* writes the log into the file */
     if (rc == 0 && mld_path_exists(wal))
-        rc = mld_error_set(err, MLD_E_IO, "cannot make '%s': its log was not written back",
-                           s->path);
+        rc = mld_error_set(err, MLD_E_IO,
+                           "cannot make '%s': its log was not written back", s->path);
     if (rc == 0)
         rc = store_place(made, s->path, err);
     (void)remove(made);

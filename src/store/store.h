@@ -34,8 +34,8 @@ struct mld_store_run {
 };
 int mld_store_begin_run(struct mld_store *s, const struct mld_store_run *run, char id[37],
                         struct mld_error *err) MLD_MUST_CHECK;
-int mld_store_end_run(struct mld_store *s, const char *run_id, struct mld_error *err)
-    MLD_MUST_CHECK;
+int mld_store_end_run(struct mld_store *s, const char *run_id,
+                      struct mld_error *err) MLD_MUST_CHECK;
 
 /* One case's row. NAN, -1 and NULL are stored as NULL (unknown), never as 0. */
 struct mld_store_phase {
@@ -48,7 +48,8 @@ struct mld_store_key_value {
 };
 struct mld_store_result {
     const char *run_id;
-    const char *model, *model_type, *class_name, *checkpoint, *categories; /* comma list */
+    const char *model, *model_type, *class_name, *checkpoint,
+        *categories; /* comma list */
     int64_t parameters, layers, layers_full;
     const char *artifact_key, *config_json;
     const char *platform, *device_id, *device_name, *device_vendor, *device_driver;
@@ -98,8 +99,13 @@ int mld_store_add_availability(struct mld_store *s, const char *run_id,
                                struct mld_error *err) MLD_MUST_CHECK;
 
 /* --- reading ------------------------------------------------------------------------ */
-enum mld_cell_type { MLD_CELL_NULL, MLD_CELL_BOOL, MLD_CELL_INT, MLD_CELL_FLOAT,
-                     MLD_CELL_TEXT };
+enum mld_cell_type {
+    MLD_CELL_NULL,
+    MLD_CELL_BOOL,
+    MLD_CELL_INT,
+    MLD_CELL_FLOAT,
+    MLD_CELL_TEXT
+};
 struct mld_cell {
     enum mld_cell_type type;
     int64_t i; /* BOOL, INT */
@@ -118,9 +124,11 @@ struct mld_rows {
 int mld_store_query(struct mld_store *s, const char *sql, struct mld_rows *out,
                     struct mld_error *err) MLD_MUST_CHECK;
 void mld_rows_release(struct mld_rows *r);
-const struct mld_cell *mld_rows_cell(const struct mld_rows *r, size_t row, const char *col);
+const struct mld_cell *mld_rows_cell(const struct mld_rows *r, size_t row,
+                                     const char *col);
 
-/* The same with values for the statement's $1, $2 ...: how text of users gets into SQL. */
+/* The same with values for the statement's $1, $2 ...: how text of users gets into SQL.
+ */
 int mld_store_query_with(struct mld_store *s, const char *sql,
                          const struct mld_cell *params, size_t param_count,
                          struct mld_rows *out, struct mld_error *err) MLD_MUST_CHECK;

@@ -49,8 +49,8 @@ struct mld_store {
 /* mld_store_open with another history of the schema: for tests of migrations. */
 int mld_store_open_migrations(const char *path, enum mld_store_mode mode,
                               const struct mld_migration *migrations, size_t count,
-                              struct mld_store **out, struct mld_error *err)
-    MLD_MUST_CHECK;
+                              struct mld_store **out,
+                              struct mld_error *err) MLD_MUST_CHECK;
 
 /* Reads the schema version of the file (0: none yet), refuses what is foreign, newer or
  * altered, and in WRITE mode brings an older one forward. */
@@ -63,14 +63,14 @@ int mld_duck_error(struct mld_error *err, duckdb_error_type type, const char *wh
 /* The same from a result that failed. */
 int mld_duck_result_error(struct mld_error *err, duckdb_result *result, const char *what);
 /* Runs SQL (may hold several statements) and drops the result. */
-int mld_duck_exec(struct mld_store *s, const char *sql, struct mld_error *err)
-    MLD_MUST_CHECK;
+int mld_duck_exec(struct mld_store *s, const char *sql,
+                  struct mld_error *err) MLD_MUST_CHECK;
 /* First column of the first row as a number; fallback for no row and for NULL. */
 int mld_duck_scalar(struct mld_store *s, const char *sql, int64_t fallback, int64_t *out,
                     struct mld_error *err) MLD_MUST_CHECK;
 int mld_duck_prepare(struct mld_store *s, enum store_statement which, const char *sql,
-                     duckdb_prepared_statement *out, struct mld_error *err)
-    MLD_MUST_CHECK;
+                     duckdb_prepared_statement *out,
+                     struct mld_error *err) MLD_MUST_CHECK;
 /* Runs a bound statement. With id: *id is the first column of the first row, -1 when
  * there is no row. */
 int mld_duck_run(struct mld_store *s, duckdb_prepared_statement st, int64_t *id,
@@ -85,10 +85,11 @@ void mld_bind_real(duckdb_prepared_statement st, idx_t i, double x, int *rc);
 void mld_bind_signed(duckdb_prepared_statement st, idx_t i, double x, int *rc);
 void mld_bind_bool(duckdb_prepared_statement st, idx_t i, int x, int *rc); /* -1: NULL */
 void mld_bind_wall(duckdb_prepared_statement st, idx_t i, int64_t wall_us, int *rc);
-int mld_bind_check(int rc, duckdb_prepared_statement st, struct mld_error *err)
-    MLD_MUST_CHECK;
+int mld_bind_check(int rc, duckdb_prepared_statement st,
+                   struct mld_error *err) MLD_MUST_CHECK;
 
-/* --- any value to a cell (duck_value.c) ---------------------------------------------- */
+/* --- any value to a cell (duck_value.c) ----------------------------------------------
+ */
 /* A column of a chunk, ready to be read. */
 struct mld_duck_column {
     duckdb_logical_type type;

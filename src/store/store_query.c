@@ -96,7 +96,8 @@ static bool cell_text(struct mld_cell *cell, struct mld_arena *arena,
     cell->type = MLD_CELL_TEXT;
     if (c->id == DUCKDB_TYPE_VARCHAR) {
         duckdb_string_t *s = (duckdb_string_t *)duckdb_vector_get_data(vector) + row;
-        cell->text = cell_copy(arena, duckdb_string_t_data(s), duckdb_string_t_length(*s));
+        cell->text =
+            cell_copy(arena, duckdb_string_t_data(s), duckdb_string_t_length(*s));
         return cell->text != NULL;
     }
     char *text = mld_duck_text(vector, c->type, row);
@@ -121,7 +122,8 @@ static double decimal_real(const void *data, const struct mld_duck_column *c, id
     }
 }
 
-/* Integers that are wider than 64 bits, or unsigned, become text where they do not fit. */
+/* Integers that are wider than 64 bits, or unsigned, become text where they do not fit.
+ */
 static bool cell_wide(struct mld_cell *cell, const struct mld_duck_column *c,
                       const void *data, idx_t row)
 {
@@ -248,9 +250,10 @@ static int query_check_type(const struct mld_store *s, duckdb_prepared_statement
     duckdb_statement_type type = duckdb_prepared_statement_type(st);
     if (type == DUCKDB_STATEMENT_TYPE_SELECT || type == DUCKDB_STATEMENT_TYPE_EXPLAIN)
         return 0;
-    return mld_error_set(err, MLD_E_INVALID,
-                         "only statements that read are allowed here: SELECT, FROM, WITH, "
-                         "VALUES, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN");
+    return mld_error_set(
+        err, MLD_E_INVALID,
+        "only statements that read are allowed here: SELECT, FROM, WITH, "
+        "VALUES, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN");
 }
 
 static bool query_bind(duckdb_prepared_statement st, const struct mld_cell *params,
@@ -339,7 +342,8 @@ int mld_store_query(struct mld_store *s, const char *sql, struct mld_rows *out,
     return mld_store_query_with(s, sql, NULL, 0, out, err);
 }
 
-const struct mld_cell *mld_rows_cell(const struct mld_rows *r, size_t row, const char *col)
+const struct mld_cell *mld_rows_cell(const struct mld_rows *r, size_t row,
+                                     const char *col)
 {
     for (size_t k = 0; row < r->row_count && k < r->column_count; k++)
         if (strcmp(r->columns[k], col) == 0)

@@ -1,7 +1,7 @@
 /* store_write.c: runs and results into the database.
  *
- * Everything of a case is one transaction: model, device, row, phases, placement, samples.
- * DuckDB's log makes a committed one safe from a kill at any moment. */
+ * Everything of a case is one transaction: model, device, row, phases, placement,
+ * samples. DuckDB's log makes a committed one safe from a kill at any moment. */
 #include "store/store_int.h"
 
 #include <inttypes.h>
@@ -37,7 +37,8 @@ static const char *digest_hex(uint64_t h, char out[17])
     return out;
 }
 
-/* --- a row that is there once -------------------------------------------------------- */
+/* --- a row that is there once --------------------------------------------------------
+ */
 
 /* The id of the row with this key, -1 when there is none. */
 static int store_find(struct mld_store *s, enum store_statement which, const char *sql,
@@ -135,15 +136,16 @@ static int store_hardware(struct mld_store *s, const struct mld_store_result *r,
 /* Columns of environments that come from the captured JSON's keys of the same name. What
  * changes from hour to hour (free memory, load) stays in the run's environment_json. */
 static const char *const environment_texts[] = {
-    "os",        "kernel",   "machine",        "cpu_model",
+    "os",         "kernel",   "machine",        "cpu_model",
     "cpu_vendor", "governor", "virtualization", "container"};
-static const char *const environment_counts[] = {
-    "cores_physical", "cores_logical", "cores_allowed", "memory_total_bytes"};
+static const char *const environment_counts[] = {"cores_physical", "cores_logical",
+                                                 "cores_allowed", "memory_total_bytes"};
 #define ENVIRONMENT_TEXTS  (sizeof environment_texts / sizeof environment_texts[0])
 #define ENVIRONMENT_COUNTS (sizeof environment_counts / sizeof environment_counts[0])
 
 static int environment_add(struct mld_store *s, const struct mld_store_run *run,
-                           const struct mld_json *json, int64_t *id, struct mld_error *err)
+                           const struct mld_json *json, int64_t *id,
+                           struct mld_error *err)
 {
     uint64_t h = digest_text(MLD_FNV_BASIS, run->environment_fingerprint);
     h = digest_text(h, run->hostname);
@@ -153,10 +155,10 @@ static int environment_add(struct mld_store *s, const struct mld_store_run *run,
         h = digest_int(h, mld_json_int(mld_json_get(json, environment_counts[i]), -1));
     char key[17];
     digest_hex(h, key);
-    MLD_TRY(store_find(
-        s, STORE_FIND_ENVIRONMENT,
-        "SELECT environment_id FROM environments WHERE environment_key = $1", key, id,
-        err));
+    MLD_TRY(
+        store_find(s, STORE_FIND_ENVIRONMENT,
+                   "SELECT environment_id FROM environments WHERE environment_key = $1",
+                   key, id, err));
     if (*id >= 0)
         return 0;
     duckdb_prepared_statement st;
@@ -260,7 +262,8 @@ int mld_store_end_run(struct mld_store *s, const char *run_id, struct mld_error 
     MLD_TRY(mld_bind_check(rc, st, err));
     MLD_TRY(mld_duck_run(s, st, &changed, err));
     if (changed != 1)
-        return mld_error_set(err, MLD_E_NOT_FOUND, "no run '%s' in '%s'", run_id, s->path);
+        return mld_error_set(err, MLD_E_NOT_FOUND, "no run '%s' in '%s'", run_id,
+                             s->path);
     return 0;
 }
 
@@ -276,7 +279,7 @@ void mld_store_result_init(struct mld_store_result *r)
 #define UNKNOWN_BOOL(field)   r->field = -1;
 #define UNKNOWN_REAL(field)   r->field = (double)NAN;
 #define UNKNOWN_SIGNED(field) r->field = (double)NAN;
-#define X(kind, field) UNKNOWN_##kind(field)
+#define X(kind, field)        UNKNOWN_##kind(field)
 #include "store/result_columns.def"
 #undef X
 }
@@ -476,7 +479,8 @@ int mld_store_add_result(struct mld_store *s, const struct mld_store_result *r,
     return rc;
 }
 
-/* --- the hardware, and people's notes ------------------------------------------------ */
+/* --- the hardware, and people's notes ------------------------------------------------
+ */
 
 static int availability_all(struct mld_store *s, const char *run_id,
                             const struct mld_store_availability *rows, size_t n,

@@ -87,8 +87,8 @@ MLD_TEST(store_open__makes_and_opens_again)
 /* Names that mean something else to DuckDB are files here. */
 MLD_TEST(store_open__odd_names_are_files)
 {
-    static const char *const names[] = {":memory:", "s3:x", "sqlite:y", "with space.db",
-                                        "\xC3\xBC.duckdb", "-x"};
+    static const char *const names[] = {
+        ":memory:", "s3:x", "sqlite:y", "with space.db", "\xC3\xBC.duckdb", "-x"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         make_db(names[i]);
         KIT_CHECK(mld_path_is_file(names[i]));
@@ -352,7 +352,8 @@ MLD_TEST(store_open__busy_names_the_holder)
     make_db(DB);
 }
 
-/* --- migrations ---------------------------------------------------------------------- */
+/* --- migrations ----------------------------------------------------------------------
+ */
 
 static const char *const one[] = {"CREATE TABLE a (x INTEGER)",
                                   "INSERT INTO a VALUES (1)", NULL};
@@ -423,7 +424,8 @@ MLD_TEST(store_migrate__a_step_is_whole_or_not_there)
     KIT_OK(open_with(list, 1, MLD_STORE_WRITE, &s));
     KIT_EQ_INT(s->version, 1);
     KIT_EQ_INT(number(s, "SELECT x FROM a"), 1);
-    KIT_EQ_INT(number(s, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'b'"), 0);
+    KIT_EQ_INT(number(s, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'b'"),
+               0);
     KIT_EQ_INT(number(s, "SELECT count(*) FROM duckdb_columns() WHERE table_name = 'a'"),
                1);
     mld_store_close(s);

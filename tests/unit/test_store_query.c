@@ -78,15 +78,19 @@ static const struct expected values[] = {
     {"(-12.25)::DECIMAL(9,2)", MLD_CELL_FLOAT, "-12.25"},
     {"(-12.25)::DECIMAL(15,3)", MLD_CELL_FLOAT, "-12.25"},
     {"(-12.25)::DECIMAL(18,4)", MLD_CELL_TEXT, "-12.2500"},
-    {"12345678901234567890.123::DECIMAL(38,3)", MLD_CELL_TEXT, "12345678901234567890.123"},
+    {"12345678901234567890.123::DECIMAL(38,3)", MLD_CELL_TEXT,
+     "12345678901234567890.123"},
     {"'text'", MLD_CELL_TEXT, "text"},
     {"''", MLD_CELL_TEXT, ""},
     {"'more than twelve bytes \xC3\xA4\xE2\x82\xAC'", MLD_CELL_TEXT,
      "more than twelve bytes \xC3\xA4\xE2\x82\xAC"},
-    {"'a' || chr(0) || 'b'", MLD_CELL_TEXT, "a\xEF\xBF\xBD" "b"},
+    {"'a' || chr(0) || 'b'", MLD_CELL_TEXT,
+     "a\xEF\xBF\xBD"
+     "b"},
     {"DATE '2026-02-28'", MLD_CELL_TEXT, "2026-02-28"},
     {"TIME '01:02:03.5'", MLD_CELL_TEXT, "01:02:03.5"},
-    {"TIMESTAMP '2026-02-28 01:02:03.000004'", MLD_CELL_TEXT, "2026-02-28 01:02:03.000004"},
+    {"TIMESTAMP '2026-02-28 01:02:03.000004'", MLD_CELL_TEXT,
+     "2026-02-28 01:02:03.000004"},
     {"TIMESTAMP_S '2026-02-28 01:02:03'", MLD_CELL_TEXT, "2026-02-28 01:02:03"},
     {"TIMESTAMP_MS '2026-02-28 01:02:03.5'", MLD_CELL_TEXT, "2026-02-28 01:02:03.5"},
     {"TIMESTAMP_NS '2026-02-28 01:02:03.000000007'", MLD_CELL_TEXT,
@@ -125,8 +129,8 @@ MLD_TEST(store_query__every_type_becomes_a_cell)
         KIT_CHECK(c != NULL);
         const char *text = cell_print(c, buf, sizeof buf);
         if (c->type != values[i].type || strcmp(text, values[i].text) != 0) {
-            printf("%s: type %d '%s', expected type %d '%s'\n", values[i].sql, c->type, text,
-                   values[i].type, values[i].text);
+            printf("%s: type %d '%s', expected type %d '%s'\n", values[i].sql, c->type,
+                   text, values[i].type, values[i].text);
             failed++;
         }
         mld_rows_release(&rows);
@@ -143,7 +147,8 @@ MLD_TEST(store_query__columns_of_many_rows)
     KIT_OK(mld_store_query(
         s,
         "SELECT i, CASE WHEN i % 3 = 0 THEN NULL ELSE i * 2 END AS j, 't' || i AS t, "
-        "[i, i + 1] AS l, {'a': i, 'b': CASE WHEN i % 2 = 0 THEN NULL ELSE 'x' END} AS s, "
+        "[i, i + 1] AS l, {'a': i, 'b': CASE WHEN i % 2 = 0 THEN NULL ELSE 'x' END} AS "
+        "s, "
         "MAP {'k' || i: i} AS m, [[i], [i]]::BIGINT[1][2] AS a FROM range(5000) r(i)",
         &rows, &kit_err));
     KIT_EQ_INT(rows.row_count, 5000);
@@ -157,7 +162,8 @@ MLD_TEST(store_query__columns_of_many_rows)
         KIT_EQ_STR(mld_rows_cell(&rows, row, "t")->text, text);
         snprintf(text, sizeof text, "[%zu, %zu]", row, row + 1);
         KIT_EQ_STR(mld_rows_cell(&rows, row, "l")->text, text);
-        snprintf(text, sizeof text, "{'a': %zu, 'b': %s}", row, row % 2 == 0 ? "NULL" : "x");
+        snprintf(text, sizeof text, "{'a': %zu, 'b': %s}", row,
+                 row % 2 == 0 ? "NULL" : "x");
         KIT_EQ_STR(mld_rows_cell(&rows, row, "s")->text, text);
         snprintf(text, sizeof text, "{k%zu=%zu}", row, row);
         KIT_EQ_STR(mld_rows_cell(&rows, row, "m")->text, text);
@@ -300,7 +306,8 @@ MLD_TEST(store_query__mistakes_are_told)
     refused(s, "SELEC 1", MLD_E_INVALID, "syntax error at or near \"SELEC\"");
     refused(s, "SELECT * FROM resluts", MLD_E_INVALID, "did you mean \"results\"");
     refused(s, "SELECT modle FROM models", MLD_E_INVALID, "modle");
-    refused(s, "SELECT $1", MLD_E_INVALID, "the statement has 1 parameters, 0 were given");
+    refused(s, "SELECT $1", MLD_E_INVALID,
+            "the statement has 1 parameters, 0 were given");
     refused(s, "SELECT 'a'::INTEGER", MLD_E_INVALID, "Conversion Error");
     refused(s, "SELECT error('line one' || chr(10) || 'line two')", MLD_E_INVALID,
             "line one");

@@ -1,4 +1,5 @@
-/* test_store_write.c: what is added comes back, whole, once, and with NULL for unknown. */
+/* test_store_write.c: what is added comes back, whole, once, and with NULL for unknown.
+ */
 #include "kit/kit.h"
 
 #include <limits.h>
@@ -139,12 +140,13 @@ MLD_TEST(store_write__everything_comes_back)
     KIT_EQ_INT(mld_rows_cell(&rows, 0, "load_ms")->type, MLD_CELL_NULL);
     KIT_EQ_STR(mld_rows_cell(&rows, 0, "cpu_model")->text, "Testium 9");
     KIT_EQ_INT(mld_rows_cell(&rows, 0, "cores_physical")->i, 2);
-    KIT_EQ_STR(mld_rows_cell(&rows, 0, "command_line")->text, "mldyno bench --model bert");
+    KIT_EQ_STR(mld_rows_cell(&rows, 0, "command_line")->text,
+               "mldyno bench --model bert");
     /* What was not said is NULL, not 0. */
     static const char *const unknown[] = {
-        "reason",     "threads",      "mean_ms",          "p99_ms",
+        "reason",     "threads",      "mean_ms",           "p99_ms",
         "flops",      "energy_j",     "memory_peak_bytes", "sample_count",
-        "harness_ns", "tokens_per_s", "autocorrelation",  "accuracy_json"};
+        "harness_ns", "tokens_per_s", "autocorrelation",   "accuracy_json"};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
         KIT_EQ_INT(mld_rows_cell(&rows, 0, unknown[i])->type, MLD_CELL_NULL);
     mld_rows_release(&rows);
@@ -273,7 +275,9 @@ MLD_TEST(store_write__many_samples_and_large_ones)
     struct mld_store *s = open_db(MLD_STORE_WRITE);
     char run[37];
     begin_run(s, run);
-    enum { N = 300001 }; /* over two row groups of DuckDB, and not a multiple of its 2048 */
+    enum {
+        N = 300001
+    }; /* over two row groups of DuckDB, and not a multiple of its 2048 */
     uint64_t *samples = mld_alloc(N * sizeof *samples);
     KIT_CHECK(samples != NULL);
     for (size_t i = 0; i < N; i++)
@@ -305,13 +309,12 @@ MLD_TEST(store_write__hostile_text_is_kept_as_text)
     fill(&r, run);
     r.model = "x'); DROP TABLE results; --";
     r.reason = "line\nwith \x1b[31m and \"quotes\"";
-    r.engine = "cut \xE2\x82"; /* a character that a fixed buffer cut in two */
+    r.engine = "cut \xE2\x82";           /* a character that a fixed buffer cut in two */
     r.mode = "\xC0\xAF\xED\xA0\x80\xF5"; /* overlong, surrogate, out of range */
     KIT_OK(mld_store_add_result(s, &r, NULL, &kit_err));
     KIT_EQ_STR(ask_text(s, "SELECT model FROM models"), r.model);
     KIT_EQ_STR(ask_text(s, "SELECT reason FROM results"), r.reason);
-    KIT_EQ_STR(ask_text(s, "SELECT engine FROM results"),
-               "cut \xEF\xBF\xBD\xEF\xBF\xBD");
+    KIT_EQ_STR(ask_text(s, "SELECT engine FROM results"), "cut \xEF\xBF\xBD\xEF\xBF\xBD");
     KIT_EQ_INT(ask(s, "SELECT length(mode) FROM results"), 6);
     mld_store_close(s);
 }
@@ -322,9 +325,8 @@ MLD_TEST(store_write__unknown_run_and_bad_environment)
     struct mld_store_run run = {.environment_json = "{\"os\": "};
     char id[37];
     KIT_FAILS(mld_store_begin_run(s, &run, id, &kit_err), MLD_E_PARSE);
-    KIT_FAILS(
-        mld_store_end_run(s, "00000000-0000-0000-0000-000000000000", &kit_err),
-        MLD_E_NOT_FOUND);
+    KIT_FAILS(mld_store_end_run(s, "00000000-0000-0000-0000-000000000000", &kit_err),
+              MLD_E_NOT_FOUND);
     KIT_CONTAINS(kit_err.message, "no run '00000000-");
     KIT_FAILS(mld_store_end_run(s, "not a uuid", &kit_err), MLD_E_NOT_FOUND);
     run.environment_json = NULL; /* all unknown is allowed */
@@ -385,12 +387,14 @@ MLD_TEST(store_write__views_tell_the_story)
                "worker exited with 3|mldyno run --model bert");
     KIT_EQ_INT(ask(s, "SELECT count(*) FROM latest WHERE status = 'ok'"), 2);
     /* The change is from the last good one, over the failure. */
-    KIT_NEAR(ask_real(s, "SELECT p50_change FROM history WHERE result_id = 3"), 0.5, 1e-12);
+    KIT_NEAR(ask_real(s, "SELECT p50_change FROM history WHERE result_id = 3"), 0.5,
+             1e-12);
     KIT_EQ_STR(ask_text(s, "SELECT p50_change::VARCHAR FROM history WHERE result_id = 1"),
                "(null)");
-    KIT_EQ_STR(ask_text(s, "SELECT configurations || ' ' || ok || ' ' || failed || ' ' || "
-                           "best_throughput_per_s || ' ' || best_batch_size FROM "
-                           "model_hardware_matrix"),
+    KIT_EQ_STR(ask_text(s,
+                        "SELECT configurations || ' ' || ok || ' ' || failed || ' ' || "
+                        "best_throughput_per_s || ' ' || best_batch_size FROM "
+                        "model_hardware_matrix"),
                "2 2 0 200.0 8");
     KIT_EQ_INT(ask(s, "SELECT batch_size FROM best"), 8);
     KIT_EQ_INT(ask(s, "SELECT results FROM run_summary"), 4);
