@@ -1,8 +1,9 @@
 /* json.c: JSON values over cJSON, behind our own checker and our own printer.
  *
- * cJSON keeps numbers as doubles: whole numbers are exact up to 2^53, larger ones that we
- * make ourselves are kept as raw text. Its memory comes through the seam of alloc.h. An
- * adder that got no child marks its parent, and a marked tree does not print. */
+ * cJSON keeps numbers as doubles: whole numbers of over 2^53 that fit int64_t are kept as
+ * raw text instead, so that all of them are exact. Its memory comes through the seam of
+ * alloc.h. An adder that got no child marks its parent, and a marked tree does not print.
+ */
 #include "base/json.h"
 
 #include "base/alloc.h"
@@ -10,6 +11,7 @@
 #include "base/json_scan.h"
 
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -59,6 +61,32 @@ static int json_kind(const cJSON *item)
     return item->type & JSON_TYPE_MASK;
 }
 
+/* Turns the whole numbers that a double cannot hold into raw text, walking the tree and
+ * the numbers of the text in step. false: no memory. Depth: that of the checker. */
+static bool json_keep_exact(cJSON *item, const char **p, const char *end)
+{
+    if (json_kind(item) == cJSON_Number) {
+        size_t len;
+        const char *number = mld_json_scan_number(p, end, &len);
+        int64_t whole;
+        if (fabs(item->valuedouble) < JSON_EXACT_MAX)
+            return true;
+        char *raw = mld_strndup(number, len);
+        if (raw != NULL && mld_parse_i64(raw, &whole)) { /* not so with a point */
+            item->type = cJSON_Raw;
+            item->valuestring = raw;
+            return true;
+        }
+        const bool memory = raw != NULL;
+        mld_free(raw);
+        return memory;
+    }
+    for (cJSON *c = item->child; c != NULL; c = c->next)
+        if (!json_keep_exact(c, p, end))
+            return false;
+    return true;
+}
+
 int mld_json_parse(const char *text, size_t n, const char *what, struct mld_json **out,
                    struct mld_error *err)
 {
@@ -70,13 +98,17 @@ int mld_json_parse(const char *text, size_t n, const char *what, struct mld_json
         text += 3;
         n -= 3;
     }
-    MLD_TRY(mld_json_scan(text, n, what, err));
+    bool long_integers;
+    MLD_TRY(mld_json_scan(text, n, what, &long_integers, err));
     json_init();
     /* What the checker let through parses, so that only memory can be missing. */
     cJSON *root = cJSON_ParseWithLengthOpts(text, n, NULL, 0);
-    if (root == NULL)
+    const char *p = text;
+    if (root == NULL || (long_integers && !json_keep_exact(root, &p, text + n))) {
+        cJSON_Delete(root);
         return mld_error_set(err, MLD_E_NO_MEMORY,
                              "%s: out of memory for %zu bytes of JSON", what, n);
+    }
     *out = json_out(root);
     return MLD_OK;
 }
@@ -107,7 +139,7 @@ enum mld_json_type mld_json_type(const struct mld_json *v)
     case cJSON_True:
         return MLD_JSON_BOOL;
     case cJSON_Number:
-    case cJSON_Raw: /* only made by mld_json_new_int */
+    case cJSON_Raw: /* a whole number of over 2^53 */
         return MLD_JSON_NUMBER;
     case cJSON_String:
         return MLD_JSON_STRING;
@@ -329,8 +361,9 @@ static void json_print_number(struct mld_str *s, double x)
     if (floor(x) == x && fabs(x) <= JSON_EXACT_MAX) {
         (void)snprintf(text, sizeof(text), "%.0f", x);
     } else {
-        /* 15 digits always survive a decimal, 17 always survive a double. */
-        for (int digits = 15; digits <= 17; digits++) {
+        /* 15 digits survive every decimal (fewer those of a subnormal), 17 every double.
+         */
+        for (int digits = fabs(x) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
             (void)snprintf(text, sizeof(text), "%.*g", digits, x);
             if (strtod(text, NULL) == x)
                 break;

@@ -34,7 +34,8 @@ int mld_json_read(const char *path, size_t max_bytes, struct mld_json **out,
 void mld_json_free(struct mld_json *root); /* roots only; NULL is allowed */
 
 enum mld_json_type mld_json_type(const struct mld_json *v); /* NULL pointer: NULL type */
-bool mld_json_is(const struct mld_json *v, enum mld_json_type t); /* false for pointer NULL */
+bool mld_json_is(const struct mld_json *v,
+                 enum mld_json_type t); /* false for pointer NULL */
 const struct mld_json *mld_json_get(const struct mld_json *object, const char *key);
 size_t mld_json_count(const struct mld_json *v); /* elements or members; else 0 */
 const struct mld_json *mld_json_at(const struct mld_json *array, size_t i); /* O(i) */
@@ -63,7 +64,8 @@ void mld_json_set(struct mld_json *object, const char *key, struct mld_json *chi
 void mld_json_push(struct mld_json *array, struct mld_json *child);
 
 /* Text of a value: pretty with two blanks of indent, or on one line. Numbers are printed
- * in the shortest form that reads back equal. Caller frees with mld_free; NULL: no memory. */
+ * in the shortest form that reads back equal. Caller frees with mld_free; NULL: no
+ * memory. */
 char *mld_json_print(const struct mld_json *v, bool pretty);
 
 #endif

@@ -5,17 +5,19 @@
  * library only ever sees well-formed input. One pass, no recursion, no allocation. */
 #include "base/json_scan.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define NUMBER_MAX 63u /* characters the library reads of a number */
+#define NUMBER_MAX   63u /* characters the library reads of a number */
+#define INTEGER_LONG 16u /* characters that a whole number of over 2^53 has at least */
 
 struct json_scan {
     const char *text, *end, *p;
     const char *what;
     struct mld_error *err;
+    bool long_integers;
     int depth;
     bool object[MLD_JSON_DEPTH_MAX]; /* what is open: an object, or else an array */
 };
@@ -78,20 +80,30 @@ static int scan_number(struct json_scan *s)
     } else if (!scan_digits(s)) {
         return scan_expected(s, "a digit");
     }
+    bool whole = true;
     if (s->p < s->end && *s->p == '.') {
+        whole = false;
         s->p++;
         if (!scan_digits(s))
             return scan_expected(s, "a digit after the point");
     }
     if (s->p < s->end && (*s->p == 'e' || *s->p == 'E')) {
+        whole = false;
         s->p++;
         if (s->p < s->end && (*s->p == '+' || *s->p == '-'))
             s->p++;
         if (!scan_digits(s))
             return scan_expected(s, "a digit of the exponent");
     }
-    if ((size_t)(s->p - start) > NUMBER_MAX)
+    const size_t len = (size_t)(s->p - start);
+    if (len > NUMBER_MAX)
         return scan_fail(s, start, MLD_E_PARSE, "a number of more than 63 characters");
+    char copy[NUMBER_MAX + 1];
+    memcpy(copy, start, len);
+    copy[len] = '\0';
+    if (!isfinite(strtod(copy, NULL)))
+        return scan_fail(s, start, MLD_E_PARSE, "a number too large for a double");
+    s->long_integers = s->long_integers || (whole && len >= INTEGER_LONG);
     return MLD_OK;
 }
 
@@ -237,7 +249,8 @@ static int scan_key(struct json_scan *s, const char *wanted)
     return MLD_OK;
 }
 
-int mld_json_scan(const char *text, size_t n, const char *what, struct mld_error *err)
+int mld_json_scan(const char *text, size_t n, const char *what, bool *long_integers,
+                  struct mld_error *err)
 {
     struct json_scan s = {
         .text = text, .end = text + n, .p = text, .what = what, .err = err};
@@ -269,5 +282,24 @@ int mld_json_scan(const char *text, size_t n, const char *what, struct mld_error
     }
     if (s.p != s.end)
         return scan_expected(&s, "the end of the text");
+    *long_integers = s.long_integers;
     return MLD_OK;
+}
+
+const char *mld_json_scan_number(const char **p, const char *end, size_t *len)
+{
+    const char *q = *p;
+    while (q < end && *q != '-' && (*q < '0' || *q > '9')) {
+        if (*q++ != '"')
+            continue;
+        while (*q != '"')
+            q += *q == '\\' ? 2 : 1;
+        q++;
+    }
+    const char *start = q;
+    while (q < end && memchr("+-.0123456789Ee", *q, 15) != NULL)
+        q++;
+    *p = q;
+    *len = (size_t)(q - start);
+    return q > start ? start : NULL;
 }

@@ -21,10 +21,11 @@
 
 extern char **environ;
 
-#define EVENT_FD 3  /* the child's end of the event pipe */
-#define EXEC_FD  4  /* closed by a successful execve */
-#define FIRST_FD 16 /* descriptors for the child wait here, clear of the numbers above   \
-                     */
+#define EVENT_FD 3 /* the child's end of the event pipe */
+#define EXEC_FD  4 /* closed by a successful execve */
+#define FIRST_FD                                                                         \
+    16 /* descriptors for the child wait here, clear of the numbers above                \
+        */
 
 /* What the child needs after the fork; all of it made before. */
 struct process_plan {

@@ -33,7 +33,7 @@ int mld_process_start(const struct mld_process_params *params, struct mld_proces
 /* Waits without blocking: true when the child has ended (status is set). */
 bool mld_process_poll(struct mld_process *p);
 void mld_process_wait(struct mld_process *p);
-void mld_process_kill(struct mld_process *p); /* SIGKILL to the group, then reaps */
+void mld_process_kill(struct mld_process *p);    /* SIGKILL to the group, then reaps */
 void mld_process_release(struct mld_process *p); /* closes pipes, kills if running */
 /* "exited with 3", "killed by signal 11 (Segmentation fault)". */
 const char *mld_process_outcome(const struct mld_process *p, char *buf, size_t n);

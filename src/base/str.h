@@ -30,9 +30,10 @@ void mld_str_addv(struct mld_str *s, const char *format, va_list args) MLD_PRINT
 const char *mld_str_c(const struct mld_str *s); /* never NULL */
 /* 0, or MLD_E_NO_MEMORY / MLD_E_TOO_LARGE when an append had failed. */
 int mld_str_check(const struct mld_str *s, struct mld_error *err) MLD_MUST_CHECK;
-char *mld_str_take(struct mld_str *s); /* caller frees; s is empty after; NULL if failed */
+char *
+mld_str_take(struct mld_str *s); /* caller frees; s is empty after; NULL if failed */
 
-bool mld_streq(const char *a, const char *b);  /* NULL equals only NULL */
+bool mld_streq(const char *a, const char *b); /* NULL equals only NULL */
 bool mld_str_starts(const char *s, const char *prefix);
 bool mld_str_ends(const char *s, const char *suffix);
 
@@ -48,7 +49,8 @@ bool mld_parse_duration_ns(const char *s, uint64_t *out);
 size_t mld_str_distance(const char *a, const char *b);
 const char *mld_str_nearest(const char *word, const char *const *names, size_t n);
 
-/* FNV-1a, 64 bit (Fowler, Noll, Vo): h is MLD_FNV_BASIS to start, or an earlier result. */
+/* FNV-1a, 64 bit (Fowler, Noll, Vo): h is MLD_FNV_BASIS to start, or an earlier result.
+ */
 #define MLD_FNV_BASIS 0xCBF29CE484222325u
 uint64_t mld_fnv1a64(uint64_t h, const void *data, size_t n);
 

@@ -12,9 +12,9 @@
 uint64_t mld_stream_seed(const char *name); /* fnv1a64 of the bytes of name */
 double mld_stream_at(uint64_t seed, uint64_t i);
 
-/* out[k] = (float)(offset + scale * stream[start + k * step]) for k in [0, n): computed in
- * double and rounded once, bit-equal on every CPU. Dispatches at run time to what the CPU
- * offers (AVX-512, AVX2, plain C). */
+/* out[k] = (float)(offset + scale * stream[start + k * step]) for k in [0, n): computed
+ * in double and rounded once, bit-equal on every CPU. Dispatches at run time to what the
+ * CPU offers (AVX-512, AVX2, plain C). */
 void mld_stream_fill(uint64_t seed, uint64_t start, uint64_t step, size_t n,
                      double offset, double scale, float *out);
 
@@ -25,6 +25,7 @@ struct mld_stream_impl {
     const char *name; /* "avx512", "avx2", "scalar" */
     mld_stream_fill_fn fill;
 };
-const struct mld_stream_impl *mld_stream_impls(size_t *n); /* usable here, fastest first */
+const struct mld_stream_impl *
+mld_stream_impls(size_t *n); /* usable here, fastest first */
 
 #endif

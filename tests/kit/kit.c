@@ -220,7 +220,7 @@ KIT_NORETURN static void kit_child(const struct kit_case *c, const char *sandbox
     if (chdir(sandbox) != 0 || dup2(output, STDOUT_FILENO) < 0 ||
         dup2(output, STDERR_FILENO) < 0)
         kit_fail(__FILE__, __LINE__, "sandbox '%s': %s", sandbox, strerror(errno));
-    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    (void)setvbuf(stdout, NULL, _IONBF, 0); /* what was printed survives a crash */
     c->run();
     (void)mld_alloc_fail_at(0);
     if (kit_report->state == KIT_RUNNING)
