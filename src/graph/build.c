@@ -166,12 +166,6 @@ static mld_v act_mish(struct mld_graph *g, mld_v a)
     return mld_mul(g, a, mld_tanh(g, mld_softplus(g, a)));
 }
 
-static mld_v act_hardswish(struct mld_graph *g, mld_v a) /* x relu6(x + 3) / 6 */
-{
-    mld_v gate = clip(g, mld_add(g, a, scalar(g, a, 3)), 0, 6);
-    return mld_mul(g, a, mld_scale(g, gate, 1.0 / 6));
-}
-
 /* (1 + erf((x - mu) / (sigma sqrt 2))) / 2, mu = sqrt(1/2), sigma = sqrt(1/(4 pi)):
  * MEGA's approximation of relu squared. */
 static mld_v act_laplace(struct mld_graph *g, mld_v a)
@@ -194,7 +188,6 @@ static const struct {
     {"gelu_python", mld_gelu},
     {"gelu_python_tanh", mld_gelu_tanh},
     {"gelu_pytorch_tanh", mld_gelu_tanh},
-    {"hardswish", act_hardswish},
     {"laplace", act_laplace},
     {"leaky_relu", act_leaky_relu},
     {"linear", act_linear},
@@ -220,7 +213,6 @@ const char *const *mld_activation_names(size_t *n)
                                         "gelu_python",
                                         "gelu_python_tanh",
                                         "gelu_pytorch_tanh",
-                                        "hardswish",
                                         "laplace",
                                         "leaky_relu",
                                         "linear",

@@ -1,7 +1,7 @@
 /* lower.c: the way through a lowering: what lives, what merges, and emission in order.
  *
- * Products, foldings of parameters and plain copies are here; formulas of the standard form
- * in lower_standard.c and lower_attention.c, fused forms in lower_ort.c. */
+ * Products, foldings of parameters and plain copies are here; formulas of the standard
+ * form in lower_standard.c and lower_attention.c, fused forms in lower_ort.c. */
 #include "graph/lower_int.h"
 
 #include "base/alloc.h"
@@ -28,7 +28,8 @@ struct mld_value *mld_lower_operand(const struct mld_node *n, int i)
     return i < n->in_count ? n->in[i] : NULL;
 }
 
-/* --- parameters seen another way ------------------------------------------------------- */
+/* --- parameters seen another way -------------------------------------------------------
+ */
 
 static void row_major(const struct mld_shape *s, int64_t stride[MLD_MAX_RANK])
 {
@@ -39,8 +40,8 @@ static void row_major(const struct mld_shape *s, int64_t stride[MLD_MAX_RANK])
     }
 }
 
-static mld_v derived(struct lower *l, mld_v param, const char *what, struct mld_shape shape,
-                     int64_t base, const int64_t *stride)
+static mld_v derived(struct lower *l, mld_v param, const char *what,
+                     struct mld_shape shape, int64_t base, const int64_t *stride)
 {
     char name[320];
     struct mld_piece piece = {.param = param->param, .base = base, .mul = 1};
@@ -59,7 +60,8 @@ mld_v mld_lower_turned(struct lower *l, mld_v w)
 }
 
 /* ids[c] = base + sum c[d] * step[d] for all c? */
-static bool affine_ids(const struct mld_value *ids, int64_t *base, int64_t step[MLD_MAX_RANK])
+static bool affine_ids(const struct mld_value *ids, int64_t *base,
+                       int64_t step[MLD_MAX_RANK])
 {
     const int64_t *at = ids->data;
     int64_t row[MLD_MAX_RANK], count = mld_shape_count(&ids->shape);
@@ -136,7 +138,8 @@ static mld_v fold(struct lower *l, const struct mld_node *n)
     return NULL;
 }
 
-/* --- products ---------------------------------------------------------------------------- */
+/* --- products
+ * ---------------------------------------------------------------------------- */
 
 static mld_v gemm(struct lower *l, mld_v x, mld_v w, mld_v b, bool turn)
 {
@@ -169,7 +172,8 @@ mld_v mld_lower_product(struct lower *l, const struct mld_node *n, bool with_bia
     return b != NULL ? mld_add(l->g, y, b) : y;
 }
 
-/* --- emission ---------------------------------------------------------------------------- */
+/* --- emission
+ * ---------------------------------------------------------------------------- */
 
 static mld_v copy(struct lower *l, const struct mld_node *n)
 {
@@ -228,7 +232,8 @@ static void emit(struct lower *l, const struct mld_node *n)
     mld_lower_set(l, n->out[0], y);
 }
 
-/* --- before and after ---------------------------------------------------------------------*/
+/* --- before and after
+ * ---------------------------------------------------------------------*/
 
 /* What reaches an output, and who reads what. */
 static void survey(struct lower *l)
@@ -304,9 +309,9 @@ static void copy_leaves(struct lower *l)
             pieces[k] = v->pieces[k];
             pieces[k].param = p != NULL ? p->param : NULL;
         }
-        mld_lower_set(l, v,
-                      mld_graph_derived(l->g, v->name, v->shape, v->axis, pieces,
-                                        v->piece_count));
+        mld_lower_set(
+            l, v,
+            mld_graph_derived(l->g, v->name, v->shape, v->axis, pieces, v->piece_count));
     }
 }
 
@@ -314,7 +319,8 @@ static void copy_ends(struct lower *l)
 {
     const struct mld_graph *src = l->src;
     for (size_t i = 0; i < src->output_count; i++)
-        mld_graph_output(l->g, src->outputs[i].name, mld_lower_get(l, src->outputs[i].value));
+        mld_graph_output(l->g, src->outputs[i].name,
+                         mld_lower_get(l, src->outputs[i].value));
     for (size_t i = 0; i < src->input_count; i++)
         if (src->inputs[i].state_output >= 0)
             mld_graph_state(l->g, src->inputs[i].value->name,

@@ -1,7 +1,7 @@
 /* lower_attention.c: attention as matrix products, for any mask, heads and cache.
  *
- * Letters as in shape_fused.c; G = N / M query heads share a key/value head. Their queries
- * are stacked along S, so that keys are never repeated. */
+ * Letters as in shape_fused.c; G = N / M query heads share a key/value head. Their
+ * queries are stacked along S, so that keys are never repeated. */
 #include "graph/lower_int.h"
 
 #include <float.h>
@@ -37,8 +37,7 @@ static mld_v order_const(struct lower *l, int64_t queries, int64_t keys, int64_t
     for (int64_t s = 0; s < queries; s++)
         for (int64_t t = 0; t < keys; t++) {
             int64_t back = s + keys - queries - t; /* how far the key lies behind */
-            seen[s * keys + t] =
-                (!causal || back >= 0) && (window == 0 || back < window);
+            seen[s * keys + t] = (!causal || back >= 0) && (window == 0 || back < window);
         }
     return mld_graph_const(l->g, MLD_BOOL, MLD_SHAPE(1, 1, queries, keys), seen);
 }
@@ -55,12 +54,14 @@ static mld_v order_penalty(struct lower *l, const struct mld_value *order)
     return mld_graph_const(l->g, MLD_F32, order->shape, add);
 }
 
-mld_v mld_lower_score_mask(struct lower *l, const struct mld_node *n, bool with_keys)
+mld_v mld_lower_score_mask(struct lower *l, const struct mld_node *n, bool with_keys,
+                           bool with_bias)
 {
     struct mld_graph *g = l->g;
     const struct mld_shape *q = &n->in[0]->shape, *k = &n->in[1]->shape;
     mld_v keys = with_keys ? mld_lower_get(l, mld_lower_operand(n, 3)) : NULL;
-    mld_v bias = mld_lower_get(l, mld_lower_operand(n, 4)), mask = NULL;
+    mld_v bias = with_bias ? mld_lower_get(l, mld_lower_operand(n, 4)) : NULL;
+    mld_v mask = NULL;
     int64_t window = mld_node_int(n, "window", 0);
     bool causal = mld_node_int(n, "causal", 0) != 0;
     mld_v order = (causal && q->d[1] > 1) || window > 0
@@ -78,7 +79,8 @@ mld_v mld_lower_score_mask(struct lower *l, const struct mld_node *n, bool with_
     return bias != NULL ? bias : mask;
 }
 
-/* --- cache ------------------------------------------------------------------------------- */
+/* --- cache
+ * ------------------------------------------------------------------------------- */
 
 /* Position of each new token, i64 [B, 1, S, 1]. */
 static mld_v new_places(struct lower *l, mld_v past_length, int64_t batch, int64_t fresh)
@@ -116,7 +118,8 @@ static mld_v cache_write(struct lower *l, mld_v buffer, mld_v x, mld_v place)
     return mld_graph_node(g, MLD_OP_SCATTER_ND, in, 3, NULL);
 }
 
-/* --- the whole --------------------------------------------------------------------------- */
+/* --- the whole
+ * --------------------------------------------------------------------------- */
 
 /* [B, S, heads * D] -> [B, heads, S, D]. */
 static mld_v to_heads(struct mld_graph *g, mld_v x, int64_t heads)
@@ -128,9 +131,14 @@ static mld_v to_heads(struct mld_graph *g, mld_v x, int64_t heads)
     return mld_transpose(g, y, 4, (const int[]){0, 2, 1, 3});
 }
 
-static mld_v softcapped(struct mld_graph *g, mld_v scores, double cap)
+/* cap tanh((scores + bias) / cap): with a cap, the bias comes before it. */
+static mld_v softcapped(struct mld_graph *g, mld_v scores, mld_v bias, double cap)
 {
-    return cap > 0 ? mld_scale(g, mld_tanh(g, mld_scale(g, scores, 1 / cap)), cap) : scores;
+    if (!(cap > 0))
+        return scores;
+    if (bias != NULL)
+        scores = mld_add(g, scores, bias);
+    return mld_scale(g, mld_tanh(g, mld_scale(g, scores, 1 / cap)), cap);
 }
 
 void mld_lower_attention(struct lower *l, const struct mld_node *n)
@@ -143,6 +151,7 @@ void mld_lower_attention(struct lower *l, const struct mld_node *n)
     int64_t heads = mld_node_int(n, "heads", 1), kv = mld_node_int(n, "kv_heads", heads);
     int64_t batch = q->shape.d[0], queries = q->shape.d[1], group = heads / kv;
     int64_t value_head = v->shape.d[2] / kv;
+    double cap = mld_node_float(n, "softcap", 0);
     q = mld_scale(g, q, mld_node_float(n, "scale", 1));
     q = to_heads(g, q, heads); /* [B, N, S, D] */
     v = to_heads(g, v, kv);    /* [B, M, T, E] */
@@ -156,10 +165,9 @@ void mld_lower_attention(struct lower *l, const struct mld_node *n)
         mask = cache_mask(l, place, capacity, mld_node_int(n, "window", 0));
         k = mld_transpose(g, k, 4, (const int[]){0, 1, 3, 2}); /* [B, M, D, C] */
     } else {
-        k = mld_reshape(g, k,
-                        MLD_SHAPE(batch, k->shape.d[1], kv, k->shape.d[2] / kv));
+        k = mld_reshape(g, k, MLD_SHAPE(batch, k->shape.d[1], kv, k->shape.d[2] / kv));
         k = mld_transpose(g, k, 4, (const int[]){0, 2, 3, 1}); /* [B, M, D, T] */
-        mask = mld_lower_score_mask(l, n, true);
+        mask = mld_lower_score_mask(l, n, true, !(cap > 0));
     }
     if (k == NULL || v == NULL || q == NULL)
         return;
@@ -169,7 +177,7 @@ void mld_lower_attention(struct lower *l, const struct mld_node *n)
     y = mld_matmul(g, q, k);
     if (group > 1)
         y = mld_reshape(g, y, MLD_SHAPE(batch, heads, queries, keys));
-    y = softcapped(g, y, mld_node_float(n, "softcap", 0));
+    y = softcapped(g, y, mld_lower_get(l, mld_lower_operand(n, 4)), cap);
     if (mask != NULL)
         y = mld_add(g, y, mask);
     y = mld_softmax(g, y, -1);

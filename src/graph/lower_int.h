@@ -1,8 +1,8 @@
 /* lower_int.h: what the files of the lowering share; for src/graph only.
  *
- * plan() decides over the whole source which nodes are merged, then emit() walks the source
- * in order and appends to the result. A merged group is emitted at the place of the member
- * named below, so that its results are there before any reader. */
+ * plan() decides over the whole source which nodes are merged, then emit() walks the
+ * source in order and appends to the result. A merged group is emitted at the place of
+ * the member named below, so that its results are there before any reader. */
 #ifndef MLD_GRAPH_LOWER_INT_H
 #define MLD_GRAPH_LOWER_INT_H
 
@@ -23,12 +23,12 @@ struct lower_plan {
 struct lower {
     const struct mld_graph *src;
     const struct mld_target *target;
-    struct mld_graph *g;         /* the result */
-    mld_v *map;                  /* source value id -> value of g */
-    uint32_t *uses;              /* source value id -> readers (outputs count) */
-    struct mld_node **reader;    /* source value id -> a node that reads it, or NULL */
-    struct mld_node **norm;      /* source value id -> the first norm of it, or NULL */
-    struct lower_plan *plan;     /* by source node id */
+    struct mld_graph *g;      /* the result */
+    mld_v *map;               /* source value id -> value of g */
+    uint32_t *uses;           /* source value id -> readers (outputs count) */
+    struct mld_node **reader; /* source value id -> a node that reads it, or NULL */
+    struct mld_node **norm;   /* source value id -> the first norm of it, or NULL */
+    struct lower_plan *plan;  /* by source node id */
 };
 
 /* The value of the result for one of the source; NULL for NULL. */
@@ -50,8 +50,9 @@ mld_v mld_lower_rotary(struct mld_graph *g, const struct mld_node *n, mld_v x, m
 void mld_lower_attention(struct lower *l, const struct mld_node *n);
 
 /* What is added to the scores [.., S, T]: key mask, causal order, window and bias in one;
- * NULL when nothing is masked. with_keys: take the key mask in. */
-mld_v mld_lower_score_mask(struct lower *l, const struct mld_node *n, bool with_keys);
+ * NULL when nothing is masked. with_keys, with_bias: take these in. */
+mld_v mld_lower_score_mask(struct lower *l, const struct mld_node *n, bool with_keys,
+                           bool with_bias);
 
 /* ONNX Runtime's fused operators. Plans of the merges, then emission: true when the node
  * was emitted, false when the standard form is to be taken. */

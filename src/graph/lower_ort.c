@@ -27,7 +27,8 @@ static mld_v node(struct mld_graph *g, enum mld_op op, struct mld_value *const *
     return mld_graph_node(g, op, in, n, attrs);
 }
 
-/* --- plan -------------------------------------------------------------------------------- */
+/* --- plan
+ * -------------------------------------------------------------------------------- */
 
 /* linear with bias, read only by gelu: MatMul + BiasGelu or FastGelu. */
 static void plan_gelu(struct lower *l, const struct mld_node *n)
@@ -46,7 +47,8 @@ static void plan_gelu(struct lower *l, const struct mld_node *n)
 static bool skip_fits(const struct mld_value *x, const struct mld_value *skip)
 {
     int r = skip->shape.rank;
-    return x->shape.rank == 3 && (r == 2 || r == 3) && skip->shape.d[r - 1] == x->shape.d[2] &&
+    return x->shape.rank == 3 && (r == 2 || r == 3) &&
+           skip->shape.d[r - 1] == x->shape.d[2] &&
            skip->shape.d[r - 2] == x->shape.d[1] &&
            (r == 2 || skip->shape.d[0] == 1 || skip->shape.d[0] == x->shape.d[0]);
 }
@@ -71,7 +73,8 @@ static void plan_norm(struct lower *l, const struct mld_node *n)
     l->plan[n->id].norm = norm;
     l->plan[norm->id].merged = true;
     for (int i = 0; i < 2; i++)
-        if (gives_bias(l, n->in[i]) && mld_shape_eq(&n->in[i]->shape, &n->out[0]->shape)) {
+        if (gives_bias(l, n->in[i]) &&
+            mld_shape_eq(&n->in[i]->shape, &n->out[0]->shape)) {
             l->plan[n->id].biased = n->in[i]->node;
             l->plan[n->in[i]->node->id].drop_bias = true;
             return;
@@ -79,7 +82,8 @@ static void plan_norm(struct lower *l, const struct mld_node *n)
 }
 
 /* q, k, v from one activation by plain linears, or by one linear and a split. */
-static const struct mld_node *split_source(const struct lower *l, const struct mld_node *n)
+static const struct mld_node *split_source(const struct lower *l,
+                                           const struct mld_node *n)
 {
     const struct mld_node *split = n->in[0]->node;
     if (split == NULL || split->op != MLD_OP_SPLIT || split->out_count != 3 ||
@@ -96,7 +100,8 @@ static bool linears_pack(const struct lower *l, const struct mld_node *n)
 {
     for (int i = 0; i < 3; i++) {
         const struct mld_value *v = n->in[i];
-        if (!is_linear(v) || l->uses[v->id] != 1 || v->node->in[0] != n->in[0]->node->in[0] ||
+        if (!is_linear(v) || l->uses[v->id] != 1 ||
+            v->node->in[0] != n->in[0]->node->in[0] ||
             v->node->in[1]->kind != MLD_VALUE_PARAM || l->uses[v->node->in[1]->id] != 1)
             return false;
         const struct mld_value *b = mld_lower_operand(v->node, 2);
@@ -145,7 +150,8 @@ void mld_lower_ort_plan(struct lower *l)
     }
 }
 
-/* --- emission ---------------------------------------------------------------------------- */
+/* --- emission
+ * ---------------------------------------------------------------------------- */
 
 static bool emit_linear(struct lower *l, const struct mld_node *n)
 {
@@ -180,15 +186,14 @@ static bool emit_norm(struct lower *l, const struct mld_node *n)
     bool rms = norm->op == MLD_OP_RMS_NORM;
     /* the sum is wanted when anything but the norm reads it */
     bool sum = l->uses[n->out[0]->id] > 1;
-    struct mld_value *in[5] = {mld_lower_get(l, x), mld_lower_get(l, skip),
-                               mld_lower_get(l, norm->in[1]),
-                               rms ? bias : mld_lower_get(l, mld_lower_operand(norm, 2)),
-                               rms ? NULL : bias};
+    struct mld_value *in[5] = {
+        mld_lower_get(l, x), mld_lower_get(l, skip), mld_lower_get(l, norm->in[1]),
+        rms ? bias : mld_lower_get(l, mld_lower_operand(norm, 2)), rms ? NULL : bias};
     const struct mld_attr attrs[] = {
         MLD_FLOAT("epsilon", mld_node_float(norm, "epsilon", 1e-5)), MLD_INT("_sum", sum),
         MLD_ATTR_END};
-    mld_v y = node(l->g, rms ? MLD_OP_ORT_SKIP_RMS_NORM : MLD_OP_ORT_SKIP_LAYER_NORM, in, 5,
-                   attrs);
+    mld_v y = node(l->g, rms ? MLD_OP_ORT_SKIP_RMS_NORM : MLD_OP_ORT_SKIP_LAYER_NORM, in,
+                   5, attrs);
     mld_lower_set(l, norm->out[0], y);
     mld_lower_set(l, n->out[0], mld_node_output(y, 3));
     return true;
@@ -227,7 +232,8 @@ static mld_v packed(struct lower *l, const struct mld_node *n, bool bias)
     }
     char name[320];
     snprintf(name, sizeof(name), "%s%sqkv.%s", n->scope != NULL ? n->scope : "",
-             n->scope != NULL && n->scope[0] != '\0' ? "." : "", bias ? "bias" : "weight");
+             n->scope != NULL && n->scope[0] != '\0' ? "." : "",
+             bias ? "bias" : "weight");
     return bias ? mld_graph_derived(l->g, name, MLD_SHAPE(width), 0, pieces, 3)
                 : mld_graph_derived(l->g, name, MLD_SHAPE(in, width), 1, pieces, 3);
 }
@@ -243,7 +249,8 @@ struct masking {
 static struct masking masking_of(struct lower *l, const struct mld_node *n)
 {
     struct masking m = {0};
-    const struct mld_value *mask = mld_lower_operand(n, 3), *bias = mld_lower_operand(n, 4);
+    const struct mld_value *mask = mld_lower_operand(n, 3),
+                           *bias = mld_lower_operand(n, 4);
     bool causal = mld_node_int(n, "causal", 0) != 0 && n->in[0]->shape.d[1] > 1;
     bool window = mld_node_int(n, "window", 0) > 0;
     if (causal && !window && mask == NULL && bias == NULL &&
@@ -252,7 +259,7 @@ static struct masking masking_of(struct lower *l, const struct mld_node *n)
         return m;
     }
     bool split = mask != NULL && !causal && !window;
-    m.bias = mld_lower_score_mask(l, n, !split);
+    m.bias = mld_lower_score_mask(l, n, !split, true);
     if (split)
         m.keys = mld_cast(l->g, mld_lower_get(l, mask), MLD_I32);
     if (m.bias != NULL && m.bias->shape.rank < 4) {
@@ -309,8 +316,11 @@ static void emit_packed(struct lower *l, const struct mld_node *n)
 static void emit_multi_head(struct lower *l, const struct mld_node *n)
 {
     struct masking m = masking_of(l, n);
-    struct mld_value *in[6] = {mld_lower_get(l, n->in[0]), mld_lower_get(l, n->in[1]),
-                               mld_lower_get(l, n->in[2]), NULL, m.keys,
+    struct mld_value *in[6] = {mld_lower_get(l, n->in[0]),
+                               mld_lower_get(l, n->in[1]),
+                               mld_lower_get(l, n->in[2]),
+                               NULL,
+                               m.keys,
                                whole_bias(l, n, m.bias)};
     struct mld_attr attrs[5] = {MLD_INT("num_heads", mld_node_int(n, "heads", 1)),
                                 MLD_FLOAT("scale", mld_node_float(n, "scale", 1)),
@@ -330,7 +340,8 @@ static bool starts_empty(const struct lower *l, const struct mld_node *n)
     for (size_t i = 0; i < l->src->input_count; i++)
         if (l->src->inputs[i].value == n->in[7])
             return l->src->inputs[i].fill == MLD_FILL_ZEROS ||
-                   (l->src->inputs[i].fill == MLD_FILL_VALUE && l->src->inputs[i].low == 0);
+                   (l->src->inputs[i].fill == MLD_FILL_VALUE &&
+                    l->src->inputs[i].low == 0);
     return false;
 }
 
@@ -339,8 +350,8 @@ static bool emit_group_query(struct lower *l, const struct mld_node *n)
     struct mld_graph *g = l->g;
     int64_t heads = mld_node_int(n, "heads", 1), kv = mld_node_int(n, "kv_heads", 1);
     int64_t fresh = n->in[0]->shape.d[1], head = n->in[0]->shape.d[2] / heads;
-    if (n->in_count <= 5 || head % 8 != 0 || n->in[1]->shape.d[2] != n->in[2]->shape.d[2] ||
-        !starts_empty(l, n))
+    if (n->in_count <= 5 || head % 8 != 0 ||
+        n->in[1]->shape.d[2] != n->in[2]->shape.d[2] || !starts_empty(l, n))
         return false;
     int32_t grow = (int32_t)fresh, back = grow - 1;
     mld_v past = mld_lower_get(l, n->in[7]);
@@ -400,11 +411,12 @@ static bool emit_rotary(struct lower *l, const struct mld_node *n)
         int64_t *at = mld_arena_array(g->arena, (size_t)(batch * tokens), sizeof(*at));
         for (int64_t i = 0; at != NULL && i < batch * tokens; i++)
             at[i] = i;
-        ids = at != NULL ? mld_graph_const(g, MLD_I64, MLD_SHAPE(batch, tokens), at) : NULL;
+        ids =
+            at != NULL ? mld_graph_const(g, MLD_I64, MLD_SHAPE(batch, tokens), at) : NULL;
     }
     struct mld_shape table = MLD_SHAPE(rows * tokens, rot / 2);
-    struct mld_value *in[4] = {mld_lower_get(l, n->in[0]), ids, mld_reshape(g, cos, table),
-                               mld_reshape(g, sin, table)};
+    struct mld_value *in[4] = {mld_lower_get(l, n->in[0]), ids,
+                               mld_reshape(g, cos, table), mld_reshape(g, sin, table)};
     bool part = rot < n->in[0]->shape.d[2] / heads;
     const struct mld_attr attrs[] = {
         MLD_INT("num_heads", heads), MLD_INT("rotary_embedding_dim", part ? rot : 0),

@@ -68,10 +68,11 @@ mld_v mld_lower_rotary(struct mld_graph *g, const struct mld_node *n, mld_v x, m
         y = mld_concat(g, parts, 2, 4);
         y = mld_reshape(g, y, MLD_SHAPE(batch, tokens, heads, rot));
         parts[0] = y;
-        parts[1] = rot < head ? mld_slice(g, mld_reshape(g, x, MLD_SHAPE(batch, tokens,
-                                                                         heads, head)),
-                                          3, rot, head)
-                              : NULL;
+        parts[1] =
+            rot < head
+                ? mld_slice(g, mld_reshape(g, x, MLD_SHAPE(batch, tokens, heads, head)),
+                            3, rot, head)
+                : NULL;
         y = rot < head ? mld_concat(g, parts, 2, 3) : y;
     } else {
         parts[2] = rot < head ? mld_slice(g, y, 3, rot, head) : NULL;

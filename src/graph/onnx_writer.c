@@ -1,8 +1,8 @@
 /* onnx_writer.c: a lowered graph as an ONNX model, encoded by protobuf-c.
  *
  * All messages live in the graph's arena; names are those of the graph, but a value that
- * is an output takes the output's. Every computed value gets its type written down, so that
- * checkers and engines that do not know a fused operator still know its result. */
+ * is an output takes the output's. Every computed value gets its type written down, so
+ * that checkers and engines that do not know a fused operator still know its result. */
 #include "graph/onnx_writer.h"
 
 #include "base/alloc.h"
@@ -131,13 +131,15 @@ static Onnx__AttributeProto *attr_of(struct encoder *e, const struct mld_attr *a
     return p;
 }
 
-/* --- initializers ------------------------------------------------------------------------ */
+/* --- initializers
+ * ------------------------------------------------------------------------ */
 
 /* Appends the value to the weight file's layout and points the tensor to it. */
 static void place_outside(struct encoder *e, Onnx__TensorProto *t,
                           const struct mld_value *v, size_t bytes)
 {
-    uint64_t offset = (e->layout.total_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    uint64_t offset =
+        (e->layout.total_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
     struct mld_weight_slot *slot = &e->layout.slots[e->layout.count++];
     *slot = (struct mld_weight_slot){.value = v, .offset = offset, .bytes = bytes};
     e->layout.total_bytes = offset + bytes;
@@ -189,7 +191,8 @@ static void need_initializer(struct encoder *e, const struct mld_value *v)
     e->graph.initializer[e->graph.n_initializer++] = initializer_of(e, v);
 }
 
-/* --- nodes ------------------------------------------------------------------------------- */
+/* --- nodes
+ * ------------------------------------------------------------------------------- */
 
 static Onnx__NodeProto *node_proto(struct encoder *e, const char *name, const char *type,
                                    const char *domain, size_t inputs, size_t outputs)
@@ -198,7 +201,8 @@ static Onnx__NodeProto *node_proto(struct encoder *e, const char *name, const ch
     MAKE(e, p, onnx__node_proto__init);
     p->name = text(e, name);
     p->op_type = text(e, type);
-    p->domain = domain[0] != '\0' ? text(e, domain) : p->domain;
+    if (domain[0] != '\0')
+        p->domain = text(e, domain);
     p->input = take(e, inputs, sizeof(char *));
     p->output = take(e, outputs, sizeof(char *));
     if (p->input == NULL || p->output == NULL)
@@ -245,16 +249,18 @@ static Onnx__NodeProto *copy_of(struct encoder *e, const struct mld_value *v, ch
     return p;
 }
 
-/* --- the model ----------------------------------------------------------------------------*/
+/* --- the model
+ * ----------------------------------------------------------------------------*/
 
 static int check_ops(const struct mld_graph *g, struct mld_error *err)
 {
     for (size_t i = 0; i < g->node_count; i++) {
         const struct mld_op_row *row = mld_op_row(g->nodes[i]->op);
         if (row == NULL || row->onnx == NULL)
-            return mld_error_set(err, MLD_E_UNSUPPORTED,
-                                 "graph '%s': operator '%s' has no ONNX form: lower it first",
-                                 g->name, mld_op_name(g->nodes[i]->op));
+            return mld_error_set(
+                err, MLD_E_UNSUPPORTED,
+                "graph '%s': operator '%s' has no ONNX form: lower it first", g->name,
+                mld_op_name(g->nodes[i]->op));
     }
     return 0;
 }
@@ -317,7 +323,8 @@ static void fill_graph(struct encoder *e, bool *renamed)
     }
 }
 
-/* IR versions by opset: onnx's helper table (opset 21 came with IR 10, 23 with 11 ...). */
+/* IR versions by opset: onnx's helper table (opset 21 came with IR 10, 23 with 11 ...).
+ */
 static int64_t ir_version(int opset)
 {
     return opset <= 18 ? 8 : opset <= 20 ? 9 : opset <= 22 ? 10 : opset == 23 ? 11 : 12;
@@ -342,13 +349,14 @@ static int encode(struct encoder *e, void **data, size_t *n, struct mld_error *e
     sets[1].version = 1;
     sets[1].domain = domain;
     for (size_t i = 0; i < e->graph.n_node; i++)
-        if (strcmp(e->graph.node[i]->domain, domain) == 0)
+        if (mld_streq(e->graph.node[i]->domain, domain))
             model.n_opset_import = 2;
     size_t bytes = onnx__model_proto__get_packed_size(&model);
     void *out = mld_alloc(bytes > 0 ? bytes : 1);
     if (out == NULL)
-        return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory encoding '%s' (%zu bytes)",
-                             e->g->name, bytes);
+        return mld_error_set(err, MLD_E_NO_MEMORY,
+                             "out of memory encoding '%s' (%zu bytes)", e->g->name,
+                             bytes);
     *n = onnx__model_proto__pack(&model, out);
     *data = out;
     return 0;
@@ -369,7 +377,8 @@ int mld_onnx_encode(const struct mld_graph *g, const struct mld_onnx_params *par
     if (renamed != NULL)
         fill_graph(&e, renamed);
     if (e.failed)
-        return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory encoding '%s'", g->name);
+        return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory encoding '%s'",
+                             g->name);
     MLD_TRY(encode(&e, data, n, err));
     *layout = e.layout;
     return 0;
