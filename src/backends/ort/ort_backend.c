@@ -3,7 +3,7 @@
  * Inputs and outputs are bound once (prepare); a run is one RunWithBinding and nothing of
  * ours is allocated by it. Session options are ORT's own defaults but for the number of
  * threads, so that a bare loop around the engine gives the same latency. */
-#include "ort_int.h"
+#include "backends/ort/ort_int.h"
 
 #include "base/alloc.h"
 #include "base/fs.h"

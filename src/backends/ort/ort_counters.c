@@ -5,7 +5,7 @@
  * ones, and the kernel events of its trace are counted. The measured runs pay nothing for
  * it. */
 #define _GNU_SOURCE /* mkdtemp */
-#include "ort_int.h"
+#include "backends/ort/ort_int.h"
 
 #include "base/alloc.h"
 #include "base/fs.h"

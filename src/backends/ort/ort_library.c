@@ -3,7 +3,7 @@
  * Places, in order: $MLDYNO_ORT (a file or a folder, and then nothing else), the folder
  * the build was configured with, ../prefix/lib beside the program, the system. */
 #define _GNU_SOURCE /* dladdr */
-#include "ort_int.h"
+#include "backends/ort/ort_int.h"
 
 #include "base/alloc.h"
 #include "base/fs.h"

@@ -1,7 +1,7 @@
 /* ort_options.c: the options of the ONNX Runtime backend, the element types at its
  * border, and what /proc tells of the CPU that it runs on. */
 #define _GNU_SOURCE /* sched_getaffinity */
-#include "ort_int.h"
+#include "backends/ort/ort_int.h"
 
 #include "base/alloc.h"
 #include "base/fs.h"

@@ -1,0 +1,647 @@
+/* weights.c: fills initializers from their pieces and writes them with several threads.
+ *
+ * Work is cut into boxes of about a megabyte that are contiguous in the file. A box is
+ * filled in a thread's own buffer (which stays in its cache) and written by pwrite, so a
+ * full disk is an error and no signal. */
+#include "artifact/weights.h"
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "base/stream.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BOX_ELEMENTS ((int64_t)1 << 18) /* 1 MiB of f32: fits a core's second cache */
+#define SCATTER_MAX  512 /* elements made at once where they are not rows */
+#define THREADS_MAX  64
+#define NAMES_MAX    16 /* candidates of one parameter */
+
+struct mld_weights {
+    struct mld_safetensors *file; /* NULL: from names */
+    struct mld_map bound;         /* parameter -> struct mld_safetensor of the file */
+    size_t unused;
+};
+
+/* --- the rule --------------------------------------------------------------------------
+ */
+
+static bool rule_is_factor(const char *leaf)
+{
+    return mld_streq(leaf, "weight") || mld_streq(leaf, "weight_g") ||
+           mld_streq(leaf, "original0") || mld_streq(leaf, "alpha") ||
+           strstr(leaf, "scale") || strstr(leaf, "lambda") || strstr(leaf, "gamma");
+}
+
+void mld_param_rule(const char *name, const struct mld_shape *shape, double *offset,
+                    double *scale)
+{
+    const char *dot = strrchr(name, '.');
+    const char *leaf = dot ? dot + 1 : name;
+    const bool is_weight = mld_streq(leaf, "weight");
+    const int rank = shape->rank;
+    int64_t fan_in;
+
+    *offset = 0.0;
+    *scale = 0.1;
+    if (mld_streq(leaf, "running_var")) {
+        *offset = 0.5;
+        return;
+    }
+    if (rank <= 1 || (!is_weight && shape->d[rank - 1] == 1)) {
+        *offset = rule_is_factor(leaf) ? 1.0 : 0.0;
+        return;
+    }
+    fan_in = shape->d[rank - 1];
+    if (is_weight) {
+        fan_in = 1; /* count / shape[0] */
+        for (int i = 1; i < rank; i++)
+            fan_in *= shape->d[i];
+    }
+    *scale = sqrt(3.0 / (double)(fan_in > 1 ? fan_in : 1));
+}
+
+/* --- opening ---------------------------------------------------------------------------
+ */
+
+int mld_weights_from_names(struct mld_weights **out, struct mld_error *err)
+{
+    *out = mld_calloc(1, sizeof(**out));
+    return *out ? 0 : mld_error_set(err, MLD_E_NO_MEMORY, "no memory for the weights");
+}
+
+void mld_weights_free(struct mld_weights *w)
+{
+    if (!w)
+        return;
+    mld_safetensors_close(w->file);
+    mld_map_release(&w->bound);
+    mld_free(w);
+}
+
+size_t mld_weights_unused(const struct mld_weights *w)
+{
+    return w->unused;
+}
+
+/* What is wrong with a file, by name: the first few and the count of the rest. */
+struct complaint {
+    struct mld_str text;
+    size_t count;
+};
+#define COMPLAINTS_SHOWN 5
+
+static void shape_add(struct mld_str *s, const int64_t *dims, int rank)
+{
+    mld_str_addc(s, '[');
+    for (int i = 0; i < rank && i < MLD_MAX_RANK; i++)
+        mld_str_addf(s, "%s%lld", i ? "," : "", (long long)dims[i]);
+    mld_str_add(s, rank > MLD_MAX_RANK ? ",...]" : "]");
+}
+
+static bool shape_same(const struct mld_safetensor *t, const struct mld_shape *s)
+{
+    return t->rank == s->rank &&
+           memcmp(t->dims, s->d, (size_t)s->rank * sizeof(t->dims[0])) == 0;
+}
+
+static const struct mld_safetensor *bind_find(const struct mld_weights *w,
+                                              const struct mld_param *p,
+                                              mld_weights_names_fn names, void *ctx)
+{
+    const char *list[NAMES_MAX];
+    const struct mld_safetensor *t = mld_safetensors_find(w->file, p->name);
+    const size_t n = t || !names ? 0 : names(ctx, p->name, list, NAMES_MAX);
+
+    for (size_t i = 0; i < n && !t; i++)
+        t = mld_safetensors_find(w->file, list[i]);
+    return t;
+}
+
+/* Binds one parameter; what is wrong goes to the complaints. False: no memory. */
+static bool bind_param(struct mld_weights *w, const struct mld_param *p,
+                       mld_weights_names_fn names, void *ctx, struct mld_map *used,
+                       struct complaint *missing, struct complaint *wrong)
+{
+    const struct mld_safetensor *t = bind_find(w, p, names, ctx);
+    struct mld_safetensor *entry;
+
+    if (!t) {
+        if (missing->count++ < COMPLAINTS_SHOWN)
+            mld_str_addf(&missing->text, "%s'%s'", missing->count > 1 ? ", " : "",
+                         p->name);
+        return true;
+    }
+    if (!shape_same(t, &p->shape) || !mld_safetensor_readable(t->type)) {
+        if (wrong->count++ >= COMPLAINTS_SHOWN)
+            return true;
+        mld_str_addf(&wrong->text, "%s'%s' is %s", wrong->count > 1 ? ", " : "", t->name,
+                     mld_safetensor_type_name(t->type));
+        shape_add(&wrong->text, t->dims, t->rank);
+        mld_str_add(&wrong->text, ", wanted ");
+        shape_add(&wrong->text, p->shape.d, p->shape.rank);
+        return true;
+    }
+    /* The maps hold pointers to the file's own entries, which nobody changes. */
+    entry = (struct mld_safetensor *)(uintptr_t)t;
+    return mld_map_set(&w->bound, p->name, entry) && mld_map_set(used, t->name, entry);
+}
+
+static int bind_report(const char *path, size_t params, const struct complaint *missing,
+                       const struct complaint *wrong, struct mld_error *err)
+{
+    const struct complaint *c = missing->count ? missing : wrong;
+    char more[32] = "";
+
+    if (c->count == 0)
+        return 0;
+    if (c->count > COMPLAINTS_SHOWN)
+        snprintf(more, sizeof(more), " and %zu more", c->count - COMPLAINTS_SHOWN);
+    if (c == missing)
+        return mld_error_set(err, MLD_E_INVALID,
+                             "weights '%s' lack %zu of %zu tensors: %s%s", path, c->count,
+                             params, mld_str_c(&c->text), more);
+    return mld_error_set(err, MLD_E_INVALID,
+                         "weights '%s' do not fit the model in %zu of %zu tensors: %s%s",
+                         path, c->count, params, mld_str_c(&c->text), more);
+}
+
+int mld_weights_from_file(struct mld_safetensors *file, const struct mld_graph *g,
+                          mld_weights_names_fn names, void *ctx, struct mld_weights **out,
+                          struct mld_error *err)
+{
+    struct mld_weights *w = mld_calloc(1, sizeof(*w));
+    struct complaint missing = {0}, wrong = {0};
+    struct mld_map used = {0};
+    bool ok = w != NULL;
+    int rc;
+
+    *out = NULL;
+    if (!w)
+        mld_safetensors_close(file);
+    else
+        w->file = file;
+    for (size_t i = 0; ok && i < g->param_count; i++)
+        ok = bind_param(w, g->params[i], names, ctx, &used, &missing, &wrong);
+    if (!ok)
+        rc = mld_error_set(err, MLD_E_NO_MEMORY, "no memory for the weights");
+    else
+        rc = bind_report(mld_safetensors_path(file), g->param_count, &missing, &wrong,
+                         err);
+    if (rc == 0)
+        w->unused = mld_safetensors_count(file) - used.count;
+    mld_map_release(&used);
+    mld_str_release(&missing.text);
+    mld_str_release(&wrong.text);
+    if (rc != 0) {
+        mld_weights_free(w);
+        return rc;
+    }
+    *out = w;
+    return 0;
+}
+
+/* --- filling a box ---------------------------------------------------------------------
+ */
+
+/* A run of a parameter's elements goes through here: out[k] = mul * p[start + k step] +
+ * add. The product is skipped where it changes nothing, so that plain views stay exact.
+ */
+struct origin {
+    const struct mld_safetensor *tensor; /* NULL: by rule */
+    uint64_t seed;
+    double offset, scale, mul, add;
+};
+
+static void origin_open(const struct mld_weights *w, const struct mld_piece *piece,
+                        struct origin *out)
+{
+    const struct mld_param *p = piece->param;
+
+    *out = (struct origin){.mul = piece->mul, .add = piece->add};
+    if (w->file) {
+        out->tensor = mld_map_get(&w->bound, p->name);
+    } else {
+        out->seed = mld_stream_seed(p->name);
+        mld_param_rule(p->name, &p->shape, &out->offset, &out->scale);
+    }
+}
+
+static void origin_run(const struct origin *o, int64_t start, int64_t step, int64_t n,
+                       float *out)
+{
+    if (o->tensor)
+        mld_safetensor_read(o->tensor, start, step, (size_t)n, out);
+    else /* modulo 2^64, so a step below 0 is right, too */
+        mld_stream_fill(o->seed, (uint64_t)start, (uint64_t)step, (size_t)n, o->offset,
+                        o->scale, out);
+    if (o->mul != 1.0 || o->add != 0.0)
+        for (int64_t k = 0; k < n; k++)
+            out[k] = (float)(o->mul * (double)out[k] + o->add);
+}
+
+/* A nest of loops: extent, step in the parameter, step in the buffer. */
+struct loop {
+    int64_t extent, from, to;
+};
+
+/* Drops loops of one turn and joins those that walk on where the inner one ends. */
+static int loops_join(struct loop *l, int n)
+{
+    int m = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (l[i].extent == 1)
+            continue;
+        if (m > 0 && l[m - 1].from == l[i].from * l[i].extent &&
+            l[m - 1].to == l[i].to * l[i].extent) {
+            l[m - 1] = (struct loop){l[m - 1].extent * l[i].extent, l[i].from, l[i].to};
+            continue;
+        }
+        l[m++] = l[i];
+    }
+    return m;
+}
+
+static void loop_run(const struct origin *o, const struct loop *l, int64_t from,
+                     float *out)
+{
+    float part[SCATTER_MAX];
+
+    if (l->to == 1) {
+        origin_run(o, from, l->from, l->extent, out);
+        return;
+    }
+    for (int64_t k = 0; k < l->extent; k += SCATTER_MAX) {
+        const int64_t n = l->extent - k < SCATTER_MAX ? l->extent - k : SCATTER_MAX;
+        origin_run(o, from + k * l->from, l->from, n, part);
+        for (int64_t i = 0; i < n; i++)
+            out[(k + i) * l->to] = part[i];
+    }
+}
+
+/* Runs the nest; the longest useful loop is made the innermost. */
+static void loops_run(const struct origin *o, struct loop *l, int n, int64_t from,
+                      float *out)
+{
+    int64_t at[MLD_MAX_RANK] = {0};
+    struct loop inner = {1, 0, 1};
+    int best = n - 1;
+
+    if (n > 0) {
+        for (int i = 0; i < n; i++) /* short rows: another loop is worth the scatter */
+            if (l[n - 1].extent < 16 && l[i].extent > l[best].extent)
+                best = i;
+        inner = l[best];
+        memmove(&l[best], &l[best + 1], (size_t)(n - 1 - best) * sizeof(*l));
+        n--;
+    }
+    for (;;) {
+        int i = n - 1;
+
+        loop_run(o, &inner, from, out);
+        for (; i >= 0; i--) { /* the odometer of the outer loops */
+            from += l[i].from;
+            out += l[i].to;
+            if (++at[i] < l[i].extent)
+                break;
+            from -= l[i].from * l[i].extent;
+            out -= l[i].to * l[i].extent;
+            at[i] = 0;
+        }
+        if (i < 0)
+            return;
+    }
+}
+
+/* Part of an initializer that is contiguous in the file: one coordinate in the dimensions
+ * before `cut`, [lo, hi) in it, everything after it. */
+struct box {
+    const struct mld_value *value;
+    uint64_t file_offset;
+    int cut;
+    int64_t begin[MLD_MAX_RANK], end[MLD_MAX_RANK];
+    int64_t count;
+};
+
+static void box_piece(const struct mld_weights *w, const struct box *b, int rank,
+                      const struct mld_piece *piece, int axis, int64_t piece_start,
+                      float *out)
+{
+    struct loop loops[MLD_MAX_RANK];
+    struct origin origin;
+    int64_t from = piece->base, to_step = 1, to = 0;
+
+    for (int d = rank - 1; d >= 0; d--) {
+        int64_t lo = b->begin[d], hi = b->end[d];
+        const int64_t whole = hi - lo, start = d == axis ? piece_start : 0;
+
+        if (d == axis) {
+            lo = lo > piece_start ? lo : piece_start;
+            hi = hi < piece_start + piece->length ? hi : piece_start + piece->length;
+            if (lo >= hi)
+                return;
+        }
+        from += (lo - start) * piece->stride[d];
+        to += (lo - b->begin[d]) * to_step;
+        loops[d] = (struct loop){hi - lo, piece->stride[d], to_step};
+        to_step *= whole;
+    }
+    origin_open(w, piece, &origin);
+    loops_run(&origin, loops, loops_join(loops, rank), from, out + to);
+}
+
+/* The pieces of a value: its own, or for a parameter as it is one made here. */
+static const struct mld_piece *value_pieces(const struct mld_value *v,
+                                            struct mld_piece *own, int *count)
+{
+    int64_t stride = 1;
+
+    if (v->kind == MLD_VALUE_DERIVED) {
+        *count = v->piece_count;
+        return v->pieces;
+    }
+    *own = (struct mld_piece){.param = v->param, .mul = 1.0};
+    for (int d = v->shape.rank - 1; d >= 0; d--) {
+        own->stride[d] = stride;
+        stride *= v->shape.d[d];
+    }
+    own->length = v->shape.rank > 0 ? v->shape.d[0] : 1;
+    *count = 1;
+    return own;
+}
+
+static void box_fill(const struct mld_weights *w, const struct box *b, float *out)
+{
+    struct mld_piece own;
+    int count;
+    const struct mld_piece *pieces = value_pieces(b->value, &own, &count);
+    const int axis = b->value->kind == MLD_VALUE_DERIVED ? b->value->axis : 0;
+    const int rank = b->value->shape.rank > 0 ? b->value->shape.rank : 1;
+    int64_t start = 0;
+
+    for (int i = 0; i < count; i++) {
+        box_piece(w, b, rank, &pieces[i], axis, start, out);
+        start += pieces[i].length;
+    }
+}
+
+/* --- checks ----------------------------------------------------------------------------
+ */
+
+/* Every element that a piece reads lies inside its parameter; a pass that got a view
+ * wrong is reported, not read. */
+static int check_piece(const struct mld_weights *w, const struct mld_value *v,
+                       const struct mld_piece *p, int axis, struct mld_error *err)
+{
+    int64_t low = p->base, high = p->base;
+
+    for (int d = 0; d < v->shape.rank; d++) {
+        const int64_t turns = (d == axis ? p->length : v->shape.d[d]) - 1;
+        if (turns < 0)
+            return 0; /* empty */
+        if (p->stride[d] < 0)
+            low += turns * p->stride[d];
+        else
+            high += turns * p->stride[d];
+    }
+    if (low < 0 || high >= mld_shape_count(&p->param->shape))
+        return mld_error_set(err, MLD_E_INVALID,
+                             "initializer '%s' reads outside of parameter '%s'", v->name,
+                             p->param->name);
+    if (w->file && !mld_map_has(&w->bound, p->param->name))
+        return mld_error_set(err, MLD_E_INVALID,
+                             "initializer '%s' reads '%s', which is no parameter of the "
+                             "model",
+                             v->name, p->param->name);
+    return 0;
+}
+
+static int check_value(const struct mld_weights *w, const struct mld_value *v,
+                       struct mld_error *err)
+{
+    struct mld_piece own;
+    int count;
+    const struct mld_piece *pieces;
+    const int axis = v->kind == MLD_VALUE_DERIVED ? v->axis : 0;
+    int64_t length = 0;
+
+    if (v->kind != MLD_VALUE_PARAM && v->kind != MLD_VALUE_DERIVED)
+        return mld_error_set(err, MLD_E_INVALID, "'%s' is no initializer", v->name);
+    if (v->dtype != MLD_F32)
+        return mld_error_set(err, MLD_E_UNSUPPORTED,
+                             "weights of type %s cannot be made ('%s')",
+                             mld_dtype_name(v->dtype), v->name);
+    pieces = value_pieces(v, &own, &count);
+    for (int i = 0; i < count; i++) {
+        MLD_TRY(check_piece(w, v, &pieces[i], axis, err));
+        length += pieces[i].length;
+    }
+    if (length != (v->shape.rank > 0 ? v->shape.d[axis] : 1))
+        return mld_error_set(err, MLD_E_INVALID,
+                             "the pieces of initializer '%s' do not add up to its shape",
+                             v->name);
+    return 0;
+}
+
+/* --- cutting into boxes ----------------------------------------------------------------
+ */
+
+struct plan {
+    struct box *boxes;
+    size_t count, cap;
+};
+
+static int plan_push(struct plan *p, const struct box *b, struct mld_error *err)
+{
+    if (p->count == p->cap) {
+        const size_t cap = p->cap ? p->cap * 2 : 256;
+        struct box *boxes = mld_realloc(p->boxes, cap * sizeof(*boxes));
+        if (!boxes)
+            return mld_error_set(err, MLD_E_NO_MEMORY, "no memory to plan the weights");
+        p->boxes = boxes;
+        p->cap = cap;
+    }
+    p->boxes[p->count++] = *b;
+    return 0;
+}
+
+/* First dimension whose single steps fit a box; a scalar counts as [1]. */
+static int box_cut(const int64_t *d, int rank, int64_t *row)
+{
+    int cut = 0;
+
+    *row = 1;
+    for (int i = 1; i < rank; i++)
+        *row *= d[i];
+    while (cut < rank - 1 && (*row > BOX_ELEMENTS || d[cut] == 1)) {
+        cut++;
+        *row /= d[cut];
+    }
+    return cut;
+}
+
+/* The boxes of a value whose content begins at offset of the file. */
+static int plan_value(struct plan *p, const struct mld_value *v, uint64_t offset,
+                      struct mld_error *err)
+{
+    static const int64_t one[1] = {1};
+    const int rank = v->shape.rank > 0 ? v->shape.rank : 1;
+    const int64_t *d = v->shape.rank > 0 ? v->shape.d : one;
+    struct box b = {.value = v, .file_offset = offset};
+    int64_t row, rows;
+
+    if (mld_shape_count(&v->shape) == 0)
+        return 0;
+    b.cut = box_cut(d, rank, &row);
+    rows = BOX_ELEMENTS / row > 0 ? BOX_ELEMENTS / row : 1;
+    for (int i = 0; i < rank; i++)
+        b.end[i] = i < b.cut ? 1 : d[i];
+    for (;;) {
+        int i = b.cut - 1;
+
+        for (int64_t lo = 0; lo < d[b.cut]; lo += rows) {
+            b.begin[b.cut] = lo;
+            b.end[b.cut] = d[b.cut] - lo < rows ? d[b.cut] : lo + rows;
+            b.count = (b.end[b.cut] - lo) * row;
+            MLD_TRY(plan_push(p, &b, err));
+            b.file_offset += (uint64_t)b.count * sizeof(float);
+        }
+        for (; i >= 0; i--) {
+            b.begin[i]++;
+            b.end[i]++;
+            if (b.begin[i] < d[i])
+                break;
+            b.begin[i] = 0;
+            b.end[i] = 1;
+        }
+        if (i < 0)
+            return 0;
+    }
+}
+
+int mld_weights_fill(const struct mld_weights *w, const struct mld_value *v, float *out,
+                     struct mld_error *err)
+{
+    struct plan plan = {0};
+    int rc;
+
+    MLD_TRY(check_value(w, v, err));
+    rc = plan_value(&plan, v, 0, err);
+    for (size_t i = 0; rc == 0 && i < plan.count; i++)
+        box_fill(w, &plan.boxes[i], out + plan.boxes[i].file_offset / sizeof(float));
+    mld_free(plan.boxes);
+    return rc;
+}
+
+/* --- writing ---------------------------------------------------------------------------
+ */
+
+struct writer {
+    const struct mld_weights *weights;
+    const struct plan *plan;
+    int fd;
+    atomic_size_t next;
+    atomic_int failed; /* errno of the first failure */
+};
+
+static int write_all(int fd, const void *data, size_t n, uint64_t offset)
+{
+    const char *p = data;
+
+    while (n > 0) {
+        const ssize_t put = pwrite(fd, p, n, (off_t)offset);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return put < 0 ? errno : ENOSPC;
+        p += put;
+        n -= (size_t)put;
+        offset += (uint64_t)put;
+    }
+    return 0;
+}
+
+static void *writer_main(void *ctx)
+{
+    struct writer *w = ctx;
+    float *buffer = mld_alloc_aligned(64, (size_t)BOX_ELEMENTS * sizeof(float));
+    int fault = buffer ? 0 : ENOMEM;
+
+    while (fault == 0 && atomic_load(&w->failed) == 0) {
+        const size_t i = atomic_fetch_add(&w->next, 1);
+        const struct box *b;
+
+        if (i >= w->plan->count)
+            break;
+        b = &w->plan->boxes[i];
+        box_fill(w->weights, b, buffer);
+        fault =
+            write_all(w->fd, buffer, (size_t)b->count * sizeof(float), b->file_offset);
+    }
+    if (fault != 0) {
+        int none = 0;
+        atomic_compare_exchange_strong(&w->failed, &none, fault);
+    }
+    mld_free(buffer);
+    return NULL;
+}
+
+/* Runs the writer in this thread and up to threads - 1 others: fewer when the system
+ * gives no more. Returns 0 or an errno. */
+static int writers_run(struct writer *w, int threads)
+{
+    pthread_t others[THREADS_MAX];
+    int started = 0;
+
+    if ((size_t)threads > w->plan->count)
+        threads = (int)w->plan->count;
+    if (threads > THREADS_MAX)
+        threads = THREADS_MAX;
+    while (started + 1 < threads &&
+           pthread_create(&others[started], NULL, writer_main, w) == 0)
+        started++;
+    writer_main(w);
+    while (started > 0)
+        pthread_join(others[--started], NULL);
+    return atomic_load(&w->failed);
+}
+
+static int write_fault(const char *path, int fault, struct mld_error *err)
+{
+    return mld_error_set(err, fault == ENOMEM ? MLD_E_NO_MEMORY : MLD_E_IO,
+                         "cannot write weights '%s': %s", path, strerror(fault));
+}
+
+int mld_weights_write(const struct mld_weights *w, const struct mld_weight_layout *layout,
+                      int fd, const char *path, int threads, struct mld_error *err)
+{
+    struct plan plan = {0};
+    struct writer writer = {.weights = w, .plan = &plan, .fd = fd};
+    int rc = 0, fault = 0;
+
+    if (ftruncate(fd, (off_t)layout->total_bytes) != 0)
+        return write_fault(path, errno, err);
+    for (size_t i = 0; rc == 0 && fault == 0 && i < layout->count; i++) {
+        const struct mld_weight_slot *s = &layout->slots[i];
+
+        if (s->value->kind == MLD_VALUE_CONST) {
+            fault = write_all(fd, s->value->data, (size_t)s->bytes, s->offset);
+            continue;
+        }
+        rc = check_value(w, s->value, err);
+        if (rc == 0)
+            rc = plan_value(&plan, s->value, s->offset, err);
+    }
+    atomic_init(&writer.next, 0);
+    atomic_init(&writer.failed, 0);
+    if (rc == 0 && fault == 0)
+        fault = writers_run(&writer, threads > 0 ? threads : 1);
+    mld_free(plan.boxes);
+    return rc != 0 ? rc : fault != 0 ? write_fault(path, fault, err) : 0;
+}
