@@ -326,7 +326,7 @@ static void runner_judge(struct runner *r)
     /* Told all, then died while closing: the numbers stand, the death is noted. */
     if (r->out->status == MLD_STATUS_OK && r->process.reaped && r->process.status != 0)
         snprintf(r->out->reason, sizeof(r->out->reason),
-                 "measured; then, closing the engine, the worker was %s",
+                 "measured; then, closing the engine, worker %s",
                  mld_process_outcome(&r->process, how, sizeof(how)));
 }
 
