@@ -349,7 +349,7 @@ int mld_dir_list(const char *path, char ***names, size_t *n, struct mld_error *e
 
 void mld_names_free(char **names, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; names != NULL && i < n; i++)
         mld_free(names[i]);
     mld_free(names);
 }
