@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,43 +181,47 @@ static int fs_write_all(int fd, const char *data, size_t n)
     return 0;
 }
 
+/* A new file beside path with a name that no other process or thread takes; its mode is
+ * that of any new file (mkstemp would make it 0600). The name is written to temp. */
+static int fs_open_temp(const char *path, char *temp, size_t size)
+{
+    static atomic_uint serial;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        const unsigned number =
+            atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed);
+        (void)snprintf(temp, size, "%s.%ld-%u.tmp", path, (long)getpid(), number);
+        const int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
 int mld_file_write(const char *path, const void *data, size_t n, struct mld_error *err)
 {
-    static const char suffix[] = ".XXXXXX";
-    const size_t len = strlen(path);
-    char *temp = mld_alloc(len + sizeof(suffix));
+    const size_t size = strlen(path) + 48; /* ".PID-SERIAL.tmp" */
+    char *temp = mld_alloc(size);
     if (temp == NULL)
         return fs_no_memory(err, path);
-    memcpy(temp, path, len);
-    memcpy(temp + len, suffix, sizeof(suffix));
-
-    int rc = MLD_OK;
-    const int fd = mkstemp(temp);
-    if (fd < 0) {
-        rc = fs_fail(err, "write", path, errno);
-        mld_free(temp);
-        return rc;
-    }
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    /* mkstemp makes it 0600; a result is as readable as any other new file. */
-    const mode_t mask = umask(0);
-    (void)umask(mask);
-    (void)fchmod(fd, 0666 & ~mask);
-    int error = fs_write_all(fd, data, n);
-    if (error == 0 && fsync(fd) != 0 && errno != EINVAL && errno != EROFS)
-        error = errno;
-    if (close(fd) != 0 && error == 0)
-        error = errno;
-    if (error == 0 && rename(temp, path) != 0)
-        error = errno;
-    if (error != 0) {
-        (void)unlink(temp);
-        rc = fs_fail(err, "write", path, error);
-    } else {
-        fs_sync_parent(path);
+    const int fd = fs_open_temp(path, temp, size);
+    int error = fd < 0 ? errno : 0;
+    if (fd >= 0) {
+        error = fs_write_all(fd, data, n);
+        /* EINVAL: a file that cannot be synced, such as one of a memory file system. */
+        if (error == 0 && fsync(fd) != 0 && errno != EINVAL)
+            error = errno;
+        if (close(fd) != 0 && error == 0)
+            error = errno;
+        if (error == 0 && rename(temp, path) != 0)
+            error = errno;
+        if (error != 0)
+            (void)unlink(temp);
     }
     mld_free(temp);
-    return rc;
+    if (error != 0)
+        return fs_fail(err, "write", path, error);
+    fs_sync_parent(path);
+    return MLD_OK;
 }
 
 int mld_mkdirs(const char *path, struct mld_error *err)

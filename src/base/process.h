@@ -11,7 +11,8 @@
 
 struct mld_process {
     pid_t pid;  /* 0: none */
-    int out_fd; /* read end of the child's fd 3 (events); -1: none */
+    int out_fd; /* read end of the child's fd 3 (events); -1: none; blocking, as all here
+                 */
     int err_fd; /* read end of the child's stderr and stdout; -1: inherited */
     int in_fd;  /* write end of the child's stdin; -1: none */
     bool reaped;
@@ -26,11 +27,15 @@ struct mld_process_params {
     uint64_t data_limit_bytes; /* RLIMIT_DATA; 0: none */
 };
 
-/* Starts a child in its own process group that dies with its parent (PR_SET_PDEATHSIG on
- * Linux); its fd 3 is a pipe to out_fd. All other descriptors are closed in it. */
+/* Starts a child in its own process group; its fd 3 is a pipe to out_fd, its stdin is
+ * empty unless asked for, all other descriptors are closed, signals are as in a fresh
+ * program. It dies with the thread that started it (PR_SET_PDEATHSIG of Linux): call this
+ * from a thread that lives as long as the child. Fails when the program cannot be
+ * executed. */
 int mld_process_start(const struct mld_process_params *params, struct mld_process *out,
                       struct mld_error *err) MLD_MUST_CHECK;
-/* Waits without blocking: true when the child has ended (status is set). */
+/* Waits without blocking: true when the child has ended (status is set). Whatever way an
+ * end is noticed, what is left of the group is killed then. */
 bool mld_process_poll(struct mld_process *p);
 void mld_process_wait(struct mld_process *p);
 void mld_process_kill(struct mld_process *p);    /* SIGKILL to the group, then reaps */

@@ -1,8 +1,6 @@
-/* test_base_process.c: child programs: pipes, environment, limits, ends of all kinds.
- *
- * The children are hidden cases' helpers: this very program with a task in the
- * environment (see child_tasks), or /bin/sh where a shell says it best. */
-#define _GNU_SOURCE /* prctl's constants, NSIG */
+/* test_base_process.c: child programs: pipes, environment, limits, ends of all kinds. The
+ * children are scripts for /bin/sh, which end by themselves or are killed with their
+ * group. */
 #include "base/alloc.h"
 #include "base/fs.h"
 #include "base/process.h"
