@@ -70,6 +70,7 @@ static int verify_run(const struct verify *v, const struct mld_json *golden,
         c.task = MLD_TASK_OUTPUTS;
         c.threads = 1;
         c.budget.timeout_ns = VERIFY_TIMEOUT_NS;
+        c.budget.max_samples = 1;
         struct mld_run_params params = {v->self, NULL, v->req->cancel};
         mld_run_case(&c, &params, &result);
         if (result.status != MLD_STATUS_OK)
