@@ -488,14 +488,6 @@ int mld_arch_build(const struct mld_arch_request *req, struct mld_arena *arena,
 
 const char *mld_arch_infer_type(const struct mld_json *config)
 {
-    const char *wanted =
-        mld_json_str(mld_json_at(mld_json_get(config, "architectures"), 0), NULL);
-    for (size_t t = 0; wanted && t < mld_arch_type_count(); t++) {
-        const struct mld_arch_type *type = mld_arch_type_at(t);
-        const char *name;
-        for (size_t c = 0; (name = mld_arch_type_class(type, c)) != NULL; c++)
-            if (strcmp(name, wanted) == 0)
-                return type->model_type;
-    }
-    return NULL;
+    const struct mld_arch_row *row = row_by_class(architecture(config));
+    return row != NULL ? row->type.model_type : NULL;
 }
