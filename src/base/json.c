@@ -253,7 +253,14 @@ struct mld_json *mld_json_new_array(void)
 struct mld_json *mld_json_new_str(const char *s)
 {
     json_init();
-    return json_out(s != NULL ? cJSON_CreateString(s) : cJSON_CreateNull());
+    if (s == NULL || mld_utf8_valid(s))
+        return json_out(s != NULL ? cJSON_CreateString(s) : cJSON_CreateNull());
+    struct mld_str copy = {0};
+    mld_str_add_utf8(&copy, s);
+    struct mld_json *v =
+        copy.failed ? NULL : json_out(cJSON_CreateString(mld_str_c(&copy)));
+    mld_str_release(&copy);
+    return v;
 }
 
 struct mld_json *mld_json_new_num(double x)

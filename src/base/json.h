@@ -54,9 +54,10 @@ bool mld_json_bool(const struct mld_json *v, bool fallback);
  * so an out-of-memory shows once, as NULL from mld_json_print. */
 struct mld_json *mld_json_new_object(void);
 struct mld_json *mld_json_new_array(void);
-struct mld_json *mld_json_new_str(const char *s); /* NULL gives null */
-struct mld_json *mld_json_new_num(double x);      /* not finite gives null */
-struct mld_json *mld_json_new_int(int64_t x);     /* exact */
+/* NULL gives null; what is not UTF-8 becomes U+FFFD, so that what is printed is JSON. */
+struct mld_json *mld_json_new_str(const char *s);
+struct mld_json *mld_json_new_num(double x);  /* not finite gives null */
+struct mld_json *mld_json_new_int(int64_t x); /* exact */
 struct mld_json *mld_json_new_bool(bool x);
 struct mld_json *mld_json_new_null(void);
 struct mld_json *mld_json_copy(const struct mld_json *v); /* deep */

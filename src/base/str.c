@@ -116,6 +116,53 @@ void mld_str_addf(struct mld_str *s, const char *format, ...)
     va_end(args);
 }
 
+size_t mld_utf8_length(const char *p, const char *end)
+{
+    const unsigned char *b = (const unsigned char *)p;
+    const unsigned char c = b[0];
+    if (c < 0x80)
+        return 1;
+    const size_t n = c >= 0xC2 && c <= 0xDF   ? 2
+                     : c >= 0xE0 && c <= 0xEF ? 3
+                     : c >= 0xF0 && c <= 0xF4 ? 4
+                                              : 0;
+    if (n == 0 || (size_t)(end - p) < n)
+        return 0;
+    const unsigned low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
+    const unsigned high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
+    if (b[1] < low || b[1] > high)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((b[i] & 0xC0u) != 0x80u)
+            return 0;
+    return n;
+}
+
+bool mld_utf8_valid(const char *s)
+{
+    const char *end = s + strlen(s);
+    while (s < end) {
+        const size_t n = mld_utf8_length(s, end);
+        if (n == 0)
+            return false;
+        s += n;
+    }
+    return true;
+}
+
+void mld_str_add_utf8(struct mld_str *s, const char *text)
+{
+    const char *end = text + strlen(text);
+    while (text < end) {
+        const size_t n = mld_utf8_length(text, end);
+        if (n > 0)
+            mld_str_append(s, text, n);
+        else
+            mld_str_add(s, "\xEF\xBF\xBD");
+        text += n > 0 ? n : 1;
+    }
+}
+
 const char *mld_str_c(const struct mld_str *s)
 {
     return s->data != NULL ? s->data : "";

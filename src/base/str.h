@@ -27,6 +27,8 @@ void mld_str_add(struct mld_str *s, const char *text);
 void mld_str_addc(struct mld_str *s, char c);
 void mld_str_addf(struct mld_str *s, const char *format, ...) MLD_PRINTF(2, 3);
 void mld_str_addv(struct mld_str *s, const char *format, va_list args) MLD_PRINTF(2, 0);
+/* Appends text as valid UTF-8: each byte that belongs to no character as U+FFFD. */
+void mld_str_add_utf8(struct mld_str *s, const char *text);
 const char *mld_str_c(const struct mld_str *s); /* never NULL */
 /* 0, or MLD_E_NO_MEMORY / MLD_E_TOO_LARGE when an append had failed. */
 int mld_str_check(const struct mld_str *s, struct mld_error *err) MLD_MUST_CHECK;
@@ -36,6 +38,11 @@ mld_str_take(struct mld_str *s); /* caller frees; s is empty after; NULL if fail
 bool mld_streq(const char *a, const char *b); /* NULL equals only NULL */
 bool mld_str_starts(const char *s, const char *prefix);
 bool mld_str_ends(const char *s, const char *suffix);
+
+/* Bytes of the UTF-8 character at p (before end): 1 to 4, or 0 when there is none (table
+ * 3-7 of Unicode 15: no overlong forms, no surrogates, nothing above U+10FFFF). */
+size_t mld_utf8_length(const char *p, const char *end);
+bool mld_utf8_valid(const char *s);
 
 /* Whole-string number parsing: false on junk, overflow, or an empty string. Sizes take
  * k, M, G (powers of 1024); durations take ns, us, ms, s, m (no unit: seconds). */

@@ -8,36 +8,14 @@
 
 size_t mld_utf8_decode(const char *s, uint32_t *code_point)
 {
-    const unsigned char *p = (const unsigned char *)s;
-    uint32_t c = p[0];
-    size_t n;
-    if (c < 0x80) {
-        *code_point = c;
-        return 1;
-    }
-    *code_point = 0xFFFD;
-    if (c >= 0xC2 && c <= 0xDF) {
-        n = 2;
-        c &= 0x1F;
-    } else if ((c & 0xF0) == 0xE0) {
-        n = 3;
-        c &= 0x0F;
-    } else if (c >= 0xF0 && c <= 0xF4) {
-        n = 4;
-        c &= 0x07;
-    } else {
-        return 1;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xC0) != 0x80) /* also stops at the NUL */
-            return 1;
-        c = c << 6 | (p[i] & 0x3F);
-    }
-    if ((n == 3 && (c < 0x800 || (c >= 0xD800 && c <= 0xDFFF))) ||
-        (n == 4 && (c < 0x10000 || c > 0x10FFFF)))
-        return 1; /* overlong, surrogate, out of range */
-    *code_point = c;
-    return n;
+    static const unsigned char lead_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    /* The NUL ends a character that is cut off, so that four bytes may be promised. */
+    const size_t n = mld_utf8_length(s, s + 4);
+    uint32_t c = (unsigned char)s[0] & lead_bits[n];
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | ((unsigned char)s[i] & 0x3F);
+    *code_point = n > 0 ? c : 0xFFFD;
+    return n > 0 ? n : 1;
 }
 
 struct char_range {

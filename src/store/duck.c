@@ -146,72 +146,23 @@ static void bind_note(duckdb_state state, int *rc)
         *rc = MLD_E_INVALID;
 }
 
-/* Length of the valid UTF-8 sequence at p (n bytes left), 0 when there is none: no
- * overlong forms, no surrogates, nothing above U+10FFFF (RFC 3629, section 4). */
-static size_t utf8_sequence(const unsigned char *p, size_t n)
-{
-    unsigned char lo = 0x80, hi = 0xBF;
-    size_t len;
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xC2 && p[0] <= 0xDF)
-        len = 2;
-    else if (p[0] >= 0xE0 && p[0] <= 0xEF)
-        len = 3;
-    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
-        len = 4;
-    else
-        return 0;
-    if (p[0] == 0xE0)
-        lo = 0xA0;
-    else if (p[0] == 0xED)
-        hi = 0x9F;
-    else if (p[0] == 0xF0)
-        lo = 0x90;
-    else if (p[0] == 0xF4)
-        hi = 0x8F;
-    if (n < len || p[1] < lo || p[1] > hi)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if (p[i] < 0x80 || p[i] > 0xBF)
-            return 0;
-    return len;
-}
-
-static void bind_repaired(duckdb_prepared_statement st, idx_t i, const char *text,
-                          int *rc)
-{
-    struct mld_str s;
-    mld_str_init(&s, 0);
-    size_t n = strlen(text);
-    for (size_t at = 0; at < n;) {
-        size_t len = utf8_sequence((const unsigned char *)text + at, n - at);
-        if (len > 0)
-            mld_str_append(&s, text + at, len);
-        else
-            mld_str_add(&s, "\xEF\xBF\xBD");
-        at += len > 0 ? len : 1;
-    }
-    if (s.failed && *rc == 0)
-        *rc = MLD_E_NO_MEMORY;
-    else
-        bind_note(duckdb_bind_varchar_length(st, i, mld_str_c(&s), s.len), rc);
-    mld_str_release(&s);
-}
-
 void mld_bind_text(duckdb_prepared_statement st, idx_t i, const char *text, int *rc)
 {
     if (text == NULL || text[0] == '\0') {
         bind_note(duckdb_bind_null(st, i), rc);
         return;
     }
-    size_t n = strlen(text), at = 0, len = 1;
-    for (; at < n && len > 0; at += len)
-        len = utf8_sequence((const unsigned char *)text + at, n - at);
-    if (len == 0)
-        bind_repaired(st, i, text, rc);
+    if (mld_utf8_valid(text)) {
+        bind_note(duckdb_bind_varchar(st, i, text), rc);
+        return;
+    }
+    struct mld_str copy = {0};
+    mld_str_add_utf8(&copy, text);
+    if (copy.failed && *rc == 0)
+        *rc = MLD_E_NO_MEMORY;
     else
-        bind_note(duckdb_bind_varchar_length(st, i, text, n), rc);
+        bind_note(duckdb_bind_varchar(st, i, mld_str_c(&copy)), rc);
+    mld_str_release(&copy);
 }
 
 void mld_bind_count(duckdb_prepared_statement st, idx_t i, int64_t x, int *rc)
