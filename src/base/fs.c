@@ -40,15 +40,12 @@ static int fs_fail(struct mld_error *err, const char *doing, const char *path, i
 
 char *mld_path_join(const char *dir, const char *name)
 {
-    const size_t n = strlen(dir), m = strlen(name);
-    const bool slash = n > 0 && dir[n - 1] != '/';
-    char *path = mld_alloc(n + slash + m + 1);
-    if (path == NULL)
-        return NULL;
-    memcpy(path, dir, n);
-    if (slash)
-        path[n] = '/';
-    memcpy(path + n + slash, name, m + 1);
+    const size_t n = strlen(dir);
+    const char *slash = n > 0 && dir[n - 1] != '/' ? "/" : "";
+    const size_t size = n + strlen(slash) + strlen(name) + 1;
+    char *path = mld_alloc(size);
+    if (path != NULL)
+        (void)snprintf(path, size, "%s%s%s", dir, slash, name);
     return path;
 }
 

@@ -53,6 +53,11 @@ static int scan_expected(const struct json_scan *s, const char *wanted)
     return scan_fail(s, s->p, MLD_E_PARSE, reason);
 }
 
+static bool scan_is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
 static void scan_blanks(struct json_scan *s)
 {
     while (s->p < s->end &&
@@ -157,7 +162,7 @@ static int scan_escape(struct json_scan *s)
     if (s->p == s->end)
         return scan_expected(s, "a letter after '\\'");
     if (*s->p != 'u') {
-        if (memchr("\"\\/bfnrt", *s->p, 8) == NULL)
+        if (!scan_is_one_of(*s->p, "\"\\/bfnrt"))
             return scan_fail(s, start, MLD_E_PARSE, "an unknown escape in a string");
         s->p++;
         return MLD_OK;
@@ -297,7 +302,7 @@ const char *mld_json_scan_number(const char **p, const char *end, size_t *len)
         q++;
     }
     const char *start = q;
-    while (q < end && memchr("+-.0123456789Ee", *q, 15) != NULL)
+    while (q < end && scan_is_one_of(*q, "+-.0123456789Ee"))
         q++;
     *p = q;
     *len = (size_t)(q - start);

@@ -3,7 +3,7 @@
  * The parent may have threads (engines, the database), so all that allocates happens
  * before the fork, and the child calls only async-signal-safe functions up to execve. A
  * failing execve comes back through a pipe that a successful one closes. */
-#define _GNU_SOURCE /* pipe2, prctl, syscall, strsignal beside POSIX */
+#define _GNU_SOURCE /* environ, pipe2, prctl, syscall beside POSIX */
 #include "base/process.h"
 
 #include "base/alloc.h"
@@ -18,8 +18,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 #define EVENT_FD 3 /* the child's end of the event pipe */
 #define EXEC_FD  4 /* closed by a successful execve */

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/fs.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <math.h>
@@ -371,6 +372,7 @@ static bool kit_chosen(const struct kit_case *c, char **filters, int count)
 int main(int argc, char **argv)
 {
     bool list = false;
+    int64_t seconds;
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--list") == 0) {
@@ -378,8 +380,10 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--verbose") == 0) {
             kit_verbose = true;
         } else if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc &&
-                   atoi(argv[i + 1]) > 0) {
-            kit_timeout_s = atoi(argv[++i]);
+                   mld_parse_i64(argv[i + 1], &seconds) && seconds > 0 &&
+                   seconds < 1000000) {
+            kit_timeout_s = (int)seconds;
+            i++;
         } else {
             (void)fprintf(stderr,
                           "usage: %s [--list] [--verbose] [--timeout SECONDS] "

@@ -248,9 +248,10 @@ static int read_pid(int fd)
     const ssize_t n = read(fd, text, sizeof(text) - 1);
     KIT_CHECK(n > 1);
     text[n] = '\0';
-    const int pid = atoi(text);
-    KIT_CHECK(pid > 1);
-    return pid;
+    text[strcspn(text, "\n")] = '\0';
+    int64_t pid;
+    KIT_CHECK(mld_parse_i64(text, &pid) && pid > 1);
+    return (int)pid;
 }
 
 MLD_TEST(process__kill_takes_the_whole_group)
