@@ -222,8 +222,9 @@ static void row_measure(const struct bench *b, const struct mld_plan_case *c,
     }
     struct mld_key_value *options = mld_arena_array(&arena, b->req->option_count + 1,
                                                     sizeof *options);
-    if (options && b->req->option_count)
-        memcpy(options, b->req->options, b->req->option_count * sizeof *options);
+    for (size_t i = 0; options && i < b->req->option_count; i++)
+        if (mld_plan_option_known(c->backend->ops, b->req->options[i].key))
+            options[cc.option_count++] = b->req->options[i];
     cc.backend = c->backend->ops->name;
     cc.device = c->device->id;
     cc.threads = r->threads;
@@ -232,7 +233,6 @@ static void row_measure(const struct bench *b, const struct mld_plan_case *c,
     cc.budget = b->req->budget;
     cc.memory_limit_bytes = b->req->memory_limit_bytes;
     cc.options = options;
-    cc.option_count = options ? b->req->option_count : 0;
     struct bench_events events = {b, r};
     struct mld_run_observer observer = {on_phase, on_progress, &events};
     struct mld_run_params params = {b->self, &observer, b->req->cancel};

@@ -140,6 +140,42 @@ static int plan_hardware(const struct mld_bench_request *req, struct plan_hardwa
     return 0;
 }
 
+bool mld_plan_option_known(const struct mld_backend_ops *ops, const char *key)
+{
+    for (const struct mld_backend_option *o = ops->options; o && o->key; o++)
+        if (strcmp(o->key, key) == 0)
+            return true;
+    return false;
+}
+
+/* An option (-o) must be known to one of the backends; each gets those that it knows. */
+static int plan_check_options(const struct mld_bench_request *req,
+                              const struct plan_hardware *hardware, size_t hardware_count,
+                              struct mld_error *err)
+{
+    for (size_t i = 0; i < req->option_count; i++) {
+        const char *key = req->options[i].key, *names[128];
+        size_t n = 0;
+        bool known = false;
+        for (size_t h = 0; h < hardware_count && !known; h++) {
+            const struct mld_backend_ops *ops = hardware[h].backend->ops;
+            known = mld_plan_option_known(ops, key);
+            for (const struct mld_backend_option *o = ops->options; o && o->key; o++)
+                if (n < sizeof names / sizeof *names)
+                    names[n++] = o->key;
+        }
+        if (known)
+            continue;
+        const char *near = mld_str_nearest(key, names, n), *b = hardware[0].backend->ops->name;
+        return mld_error_set(err, MLD_E_INVALID,
+                             "backend '%s' has no option '%.64s'%s%s%s: 'mldyno hardware "
+                             "--help-backend %s' lists them",
+                             b, key, near ? " (did you mean '" : "", near ? near : "",
+                             near ? "'?)" : "", b);
+    }
+    return 0;
+}
+
 /* --- cases ------------------------------------------------------------------------------- */
 
 static size_t plan_batches(const struct mld_bench_request *req,
@@ -188,6 +224,7 @@ static int plan_cases(const struct mld_bench_request *req, struct mld_plan *p,
     struct plan_hardware hardware[PLAN_HARDWARE_MAX];
     size_t hardware_count = 0, total = 0;
     MLD_TRY(plan_hardware(req, hardware, &hardware_count, err));
+    MLD_TRY(plan_check_options(req, hardware, hardware_count, err));
     const char *const *precisions = req->precision_count ? req->precisions : fp32;
     size_t precision_count = req->precision_count ? req->precision_count : 1;
     const int64_t *modes = req->mode_count ? req->modes : forward;

@@ -25,6 +25,8 @@ struct mld_plan {
 /* Resolves every name first, so that a typo stops before anything runs. */
 int mld_plan_make(const struct mld_bench_request *req, struct mld_plan *out,
                   struct mld_error *err) MLD_MUST_CHECK;
+/* Is key in the backend's table of options? */
+bool mld_plan_option_known(const struct mld_backend_ops *ops, const char *key);
 void mld_plan_release(struct mld_plan *p);
 
 #endif

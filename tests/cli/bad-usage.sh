@@ -19,4 +19,4 @@ try query nonsense
 try models show
 try verify
 try verify nowhere.json
-try bench --model bert --no-store -o nothing=1 --layers 1 --seq 8
+try bench --model bert --no-store -o spining=off --layers 1 --seq 8

@@ -3,6 +3,6 @@ mldyno bench --model bert --layers 1 --seq 8 --hardware null --batch-sizes 1,2 \
     -o latency=200us -o noise=normal --min-time 100ms --max-time 2s --format json \
     --db-path t.duckdb > out.json
 mldyno query --db-path t.duckdb --format csv \
-    --sql "select batch_size, status, origin, sample_count > 0 as sampled from comprehensive_benchmarks order by batch_size"
-mldyno db status --db-path t.duckdb --format csv
+    --sql "select batch_size, status in ('ok', 'mistrusted') as measured, origin, sample_count > 0 as sampled from comprehensive_benchmarks order by batch_size"
+mldyno db status --db-path t.duckdb --format json | grep -c results
 "$SOURCE_DIR/tests/cli/check_schema.py" "$SOURCE_DIR/docs/schema/bench.schema.json" < out.json

@@ -17,7 +17,7 @@ try '{"model_type": "bert", "vocab_size": 4611686018427387904}'
 try '{"model_type": "bert", "hidden_act": "gelo"}'
 try '{"model_type": "bert", "architectures": ["BertForEverything"]}'
 try '{"model_type": "llama", "rope_scaling": {"rope_type": "spiral"}}'
-try '{"model_type": "vit", "image_size": 30, "patch_size": 16}'
+try '{"model_type": "vit", "image_size": 8, "patch_size": 16}'
 : > empty.json
 code=0
 mldyno models show empty.json || code=$?

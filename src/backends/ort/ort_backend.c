@@ -572,6 +572,7 @@ const struct mld_backend_ops *mld_backend_entry_ort(void)
         .abi = MLD_BACKEND_ABI,
         .size = sizeof(struct mld_backend_ops),
         .name = "ort",
+        .platforms = "cpu",
         .summary = "ONNX Runtime, CPU provider",
         .flags = MLD_BACKEND_FUSED_ORT | MLD_BACKEND_NUMERIC,
         .options = mld_ort_option_table,
