@@ -20,8 +20,12 @@ static void error_store(struct mld_error *err, int code, const char *text, int f
     while (n > 0 && err->message[n - 1] == ' ')
         n--;
     err->message[n] = '\0';
-    if (full_len >= (int)room)
-        memcpy(err->message + room - 4, "...", 4);
+    if (full_len >= (int)room) {
+        size_t cut = room - 4;
+        while (cut > 0 && ((unsigned char)err->message[cut] & 0xC0u) == 0x80u)
+            cut--; /* no half of a UTF-8 letter */
+        memcpy(err->message + cut, "...", 4);
+    }
     err->code = code;
 }
 

@@ -5,6 +5,8 @@
  * library only ever sees well-formed input. One pass, no recursion, no allocation. */
 #include "base/json_scan.h"
 
+#include "base/str.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,30 +114,6 @@ static int scan_number(struct json_scan *s)
     return MLD_OK;
 }
 
-/* Length of the UTF-8 letter at p, 0 when it is not one (table 3-7 of Unicode 15). */
-static size_t scan_utf8(const char *p, const char *end)
-{
-    const unsigned char *b = (const unsigned char *)p;
-    const size_t left = (size_t)(end - p);
-    const unsigned char c = b[0];
-    if (c < 0x80)
-        return 1;
-    const size_t n = c >= 0xC2 && c <= 0xDF   ? 2
-                     : c >= 0xE0 && c <= 0xEF ? 3
-                     : c >= 0xF0 && c <= 0xF4 ? 4
-                                              : 0;
-    if (n == 0 || left < n)
-        return 0;
-    const unsigned low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
-    const unsigned high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
-    if (b[1] < low || b[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((b[i] & 0xC0u) != 0x80u)
-            return 0;
-    return n;
-}
-
 /* Four hexadecimal digits at p, or -1. */
 static long scan_hex4(const char *p, const char *end)
 {
@@ -198,7 +176,7 @@ static int scan_string(struct json_scan *s)
         if (c < 0x20)
             return scan_fail(s, s->p, MLD_E_PARSE,
                              "a raw control character in a string (is a '\"' missing?)");
-        const size_t n = scan_utf8(s->p, s->end);
+        const size_t n = mld_utf8_length(s->p, s->end);
         if (n == 0)
             return scan_fail(s, s->p, MLD_E_PARSE, "not valid UTF-8");
         s->p += n;

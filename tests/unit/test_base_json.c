@@ -384,6 +384,17 @@ MLD_TEST(json__makes_and_prints_pretty)
     mld_json_free(root);
 }
 
+MLD_TEST(json__strings_made_are_utf8)
+{
+    struct mld_json *v = mld_json_new_str("caf\xC3\xA9 cut\xE2\x82");
+    char *text = mld_json_print(v, false);
+    KIT_EQ_STR(text, "\"caf\xC3\xA9 cut\xEF\xBF\xBD\xEF\xBF\xBD\"");
+    mld_json_free(v);
+    v = parse(text);
+    mld_json_free(v);
+    mld_free(text);
+}
+
 MLD_TEST(json__set_replaces_in_place)
 {
     struct mld_json *v = parse("{\"a\":1,\"b\":{\"c\":2},\"d\":3}");

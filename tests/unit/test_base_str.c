@@ -214,6 +214,48 @@ MLD_TEST(str__nearest_offers_only_what_is_near)
     KIT_EQ_STR(mld_str_nearest("bert", names, 0), NULL);
 }
 
+MLD_TEST(str__tells_utf8_from_other_bytes)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } rows[] = {
+        {"a", 1},
+        {"\x7F", 1},
+        {"\xC2\x80", 2},
+        {"\xDF\xBF", 2},
+        {"\xE0\xA0\x80", 3},
+        {"\xED\x9F\xBF", 3},
+        {"\xEE\x80\x80", 3},
+        {"\xF0\x90\x80\x80", 4},
+        {"\xF4\x8F\xBF\xBF", 4},
+        {"\x80", 0},             /* a byte from inside */
+        {"\xC1\xBF", 0},         /* longer than needed */
+        {"\xE0\x9F\xBF", 0},     /* the same */
+        {"\xF0\x8F\xBF\xBF", 0}, /* the same */
+        {"\xED\xA0\x80", 0},     /* a surrogate */
+        {"\xF4\x90\x80\x80", 0}, /* above U+10FFFF */
+        {"\xF5\x80\x80\x80", 0},
+        {"\xFF", 0},
+        {"\xC3", 0}, /* cut off */
+        {"\xE2\x82", 0},
+        {"\xF0\x9F\x98", 0},
+        {"\xE2\x28\xA1", 0}, /* broken inside */
+        {"\xF0\x9F\x28\x80", 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *end = rows[i].bytes + strlen(rows[i].bytes);
+        KIT_EQ_U64(mld_utf8_length(rows[i].bytes, end), rows[i].length);
+        KIT_EQ_INT(mld_utf8_valid(rows[i].bytes), rows[i].length != 0);
+    }
+    KIT_CHECK(mld_utf8_valid("") && mld_utf8_valid("na\xC3\xAFve"));
+    KIT_CHECK(!mld_utf8_valid("na\xC3"));
+    struct mld_str s = {0};
+    mld_str_add_utf8(&s, "a\xC3\xA9\x80z\xE2\x82");
+    KIT_EQ_STR(mld_str_c(&s), "a\xC3\xA9\xEF\xBF\xBDz\xEF\xBF\xBD\xEF\xBF\xBD");
+    mld_str_release(&s);
+}
+
 MLD_TEST(str__fnv_goes_on_from_an_earlier_result)
 {
     const uint64_t whole = mld_fnv1a64(MLD_FNV_BASIS, "foobar", 6);

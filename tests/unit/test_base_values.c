@@ -43,6 +43,9 @@ MLD_TEST(error__long_message_ends_in_dots)
     mld_error_set(&err, MLD_E_IO, "%s", text);
     KIT_EQ_INT(strlen(err.message), 511);
     KIT_EQ_STR(err.message + 507, "x...");
+    memcpy(text + 507, "\xC3\xA9", 2); /* a letter that the dots would cut in two */
+    mld_error_set(&err, MLD_E_IO, "%s", text);
+    KIT_EQ_STR(err.message + 506, "x...");
 }
 
 MLD_TEST(error__context_goes_before)

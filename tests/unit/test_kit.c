@@ -202,7 +202,7 @@ MLD_TEST_HIDDEN(demo__leaks)
 {
     void *volatile lost = malloc(77); /* NOLINT: lost on purpose */
     lost = NULL;                      /* NOLINT */
-    (void)lost;
+    (void)lost;                       /* NOLINT */
 }
 
 /* ---- the cases ---- */
