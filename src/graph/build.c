@@ -22,8 +22,7 @@ static mld_v ints(struct mld_graph *g, int n, const int64_t *x)
     return mld_graph_const_i64(g, n, x);
 }
 
-/* --- products ------------------------------------------------------------------------
- */
+/* --- products ---------------------------------------------------------------------- */
 
 mld_v mld_linear(struct mld_graph *g, mld_v x, mld_v w, mld_v b)
 {
@@ -65,8 +64,7 @@ mld_v mld_conv(struct mld_graph *g, mld_v x, mld_v w, mld_v b, const struct mld_
     return node(g, MLD_OP_CONV, x, w, b, attrs);
 }
 
-/* --- element-wise --------------------------------------------------------------------
- */
+/* --- element-wise ------------------------------------------------------------------ */
 
 #define BINARY(name, op)                                                                 \
     mld_v mld_##name(struct mld_graph *g, mld_v a, mld_v b)                              \
@@ -126,8 +124,7 @@ mld_v mld_scale(struct mld_graph *g, mld_v a, double factor)
     return factor < 1 || factor > 1 ? mld_mul(g, a, scalar(g, a, factor)) : a;
 }
 
-/* --- activations by name --------------------------------------------------------------
- */
+/* --- activations by name ----------------------------------------------------------- */
 
 static mld_v act_linear(struct mld_graph *g, mld_v a)
 {
@@ -246,8 +243,7 @@ mld_v mld_activation(struct mld_graph *g, const char *name, mld_v a)
                           near != NULL ? near : "", near != NULL ? "'?" : "");
 }
 
-/* --- along an axis -------------------------------------------------------------------
- */
+/* --- along an axis ----------------------------------------------------------------- */
 
 mld_v mld_softmax(struct mld_graph *g, mld_v a, int axis)
 {
@@ -314,8 +310,7 @@ mld_v mld_embedding(struct mld_graph *g, mld_v table, mld_v ids)
     return mld_gather(g, table, ids, 0);
 }
 
-/* --- shapes --------------------------------------------------------------------------
- */
+/* --- shapes ------------------------------------------------------------------------ */
 
 mld_v mld_cast(struct mld_graph *g, mld_v a, enum mld_dtype to)
 {
@@ -400,8 +395,7 @@ void mld_split(struct mld_graph *g, mld_v a, int axis, const int64_t *sizes, int
         out[i] = mld_node_output(first, i);
 }
 
-/* --- attention -----------------------------------------------------------------------
- */
+/* --- attention --------------------------------------------------------------------- */
 
 mld_v mld_rotary(struct mld_graph *g, mld_v x, mld_v cos, mld_v sin, int64_t heads,
                  int64_t rotary_dim, bool interleaved)

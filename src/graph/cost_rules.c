@@ -68,11 +68,6 @@ void mld_cost_norm(const struct mld_node *n, struct mld_cost *c)
     element_work(n, 8, c);
 }
 
-void mld_cost_ort_skip_norm(const struct mld_node *n, struct mld_cost *c)
-{
-    element_work(n, 9, c);
-}
-
 void mld_cost_rotary(const struct mld_node *n, struct mld_cost *c)
 {
     element_work(n, 3, c);
@@ -219,8 +214,7 @@ void mld_cost_ort_group_query(const struct mld_node *n, struct mld_cost *c)
     }
 }
 
-/* --- whole graphs
- * ------------------------------------------------------------------------*/
+/* --- whole graphs ------------------------------------------------------------------ */
 
 struct mld_cost mld_node_cost(const struct mld_node *n)
 {

@@ -44,8 +44,7 @@ bool mld_shape_eq(const struct mld_shape *a, const struct mld_shape *b)
     return true;
 }
 
-/* --- faults ----------------------------------------------------------------------------
- */
+/* --- faults ------------------------------------------------------------------------ */
 
 static void fail_with(struct mld_graph *g, int code, const char *text)
 {
@@ -86,8 +85,7 @@ int mld_graph_check(const struct mld_graph *g, struct mld_error *err)
     return 0;
 }
 
-/* --- storage
- * ---------------------------------------------------------------------------- */
+/* --- storage ----------------------------------------------------------------------- */
 
 struct mld_graph *mld_graph_new(struct mld_arena *arena, const char *name)
 {
@@ -166,8 +164,7 @@ static bool operand_ok(struct mld_graph *g, const struct mld_value *v)
     return g->fault.code == 0;
 }
 
-/* --- parameters, inputs, outputs
- * -------------------------------------------------------- */
+/* --- parameters, inputs, outputs --------------------------------------------------- */
 
 static bool shape_ok(struct mld_graph *g, const char *what, const char *name,
                      enum mld_dtype dtype, const struct mld_shape *s)
@@ -351,8 +348,7 @@ void mld_graph_scope(struct mld_graph *g, const char *format, ...)
         fail_memory(g);
 }
 
-/* --- constants and derived initializers
- * ---------------------------------------------------*/
+/* --- constants and derived initializers -------------------------------------------- */
 
 /* Looks up or files content under a hash; same() decides, so that a collision only costs
  * the sharing. */
@@ -497,8 +493,7 @@ struct mld_value *mld_graph_derived(struct mld_graph *g, const char *name,
     return share_set(g, key, v) ? v : NULL;
 }
 
-/* --- nodes
- * -------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------- */
 
 static uint64_t hash_attr(uint64_t h, const struct mld_attr *a)
 {

@@ -167,7 +167,7 @@ int mld_graph_check(const struct mld_graph *g, struct mld_error *err) MLD_MUST_C
 struct mld_value *mld_graph_fail(struct mld_graph *g, int code, const char *format, ...)
     MLD_PRINTF(3, 4);
 
-/* --- making values ------------------------------------------------------------------ */
+/* --- making values ----------------------------------------------------------------- */
 /* Declares (or finds again) a parameter; a second declaration with another shape is a
  * fault. The value reads it as f32. */
 struct mld_value *mld_graph_param(struct mld_graph *g, const char *name,
@@ -197,8 +197,7 @@ void mld_graph_state(struct mld_graph *g, const char *input, const char *output)
 /* Sets the scope of nodes to come: printf, copied; NULL clears. */
 void mld_graph_scope(struct mld_graph *g, const char *format, ...) MLD_PRINTF(2, 3);
 
-/* --- nodes by hand (passes, rare operators) ------------------------------------------
- */
+/* --- nodes by hand (passes, rare operators) ----------------------------------------- */
 /* Appends a node; output shapes and dtypes come from the row's shape rule. attrs end with
  * name NULL (NULL: none) and are copied. Returns output 0. */
 struct mld_value *mld_graph_node(struct mld_graph *g, enum mld_op op,
@@ -222,8 +221,7 @@ double mld_node_float(const struct mld_node *n, const char *name, double fallbac
 const char *mld_node_string(const struct mld_node *n, const char *name,
                             const char *fallback);
 
-/* --- whole-graph questions ------------------------------------------------------------
- */
+/* --- whole-graph questions --------------------------------------------------------- */
 const char *mld_op_name(enum mld_op op);
 int64_t mld_graph_param_values(const struct mld_graph *g); /* sum of element counts */
 /* FNV-1a 64 over the sorted lines "name d0,d1,...\n" (FORMAT: digest). */

@@ -184,8 +184,7 @@ int mld_graph_verify(const struct mld_graph *g, struct mld_error *err)
     return rc;
 }
 
-/* --- all parameters
- * ---------------------------------------------------------------------- */
+/* --- all parameters ---------------------------------------------------------------- */
 
 int64_t mld_graph_param_values(const struct mld_graph *g)
 {

@@ -13,9 +13,33 @@
 
 #define FOLD_ELEMENTS 65536 /* an expanded parameter is stored up to this size */
 
-mld_v mld_lower_get(const struct lower *l, const struct mld_value *v)
+mld_v mld_lower_get(struct lower *l, const struct mld_value *v)
 {
-    return v != NULL ? l->map[v->id] : NULL;
+    if (v == NULL)
+        return NULL;
+    if (l->map[v->id] == NULL && l->flat[v->id] != NULL)
+        l->map[v->id] = mld_reshape(l->g, l->flat[v->id], v->shape);
+    return l->map[v->id];
+}
+
+mld_v mld_lower_flat(struct lower *l, const struct mld_value *v)
+{
+    if (v == NULL || l->flat[v->id] != NULL)
+        return v != NULL ? l->flat[v->id] : NULL;
+    mld_v x = l->map[v->id];
+    if (x != NULL && x->shape.rank != 2) {
+        int64_t last = x->shape.rank > 0 ? x->shape.d[x->shape.rank - 1] : 1;
+        x = mld_reshape(l->g, x, MLD_SHAPE(mld_shape_count(&x->shape) / last, last));
+    }
+    l->flat[v->id] = x;
+    return x;
+}
+
+void mld_lower_set_flat(struct lower *l, const struct mld_value *v, mld_v to)
+{
+    if (v->shape.rank == 2)
+        l->map[v->id] = to;
+    l->flat[v->id] = to;
 }
 
 void mld_lower_set(struct lower *l, const struct mld_value *v, mld_v to)
@@ -28,8 +52,7 @@ struct mld_value *mld_lower_operand(const struct mld_node *n, int i)
     return i < n->in_count ? n->in[i] : NULL;
 }
 
-/* --- parameters seen another way -------------------------------------------------------
- */
+/* --- parameters seen another way --------------------------------------------------- */
 
 static void row_major(const struct mld_shape *s, int64_t stride[MLD_MAX_RANK])
 {
@@ -127,9 +150,9 @@ static mld_v fold_view(struct lower *l, const struct mld_node *n, mld_v p)
 
 static mld_v fold(struct lower *l, const struct mld_node *n)
 {
-    mld_v p = n->in_count > 0 ? mld_lower_get(l, n->in[0]) : NULL;
-    if (p == NULL || p->kind != MLD_VALUE_PARAM)
+    if (n->in_count == 0 || n->in[0] == NULL || n->in[0]->kind != MLD_VALUE_PARAM)
         return NULL;
+    mld_v p = mld_lower_get(l, n->in[0]);
     if (n->op == MLD_OP_GATHER)
         return fold_gather(l, n, p);
     if (n->op == MLD_OP_SLICE || n->op == MLD_OP_TRANSPOSE || n->op == MLD_OP_RESHAPE ||
@@ -138,42 +161,42 @@ static mld_v fold(struct lower *l, const struct mld_node *n)
     return NULL;
 }
 
-/* --- products
- * ---------------------------------------------------------------------------- */
+/* --- products ----------------------------------------------------------------------- */
 
-static mld_v gemm(struct lower *l, mld_v x, mld_v w, mld_v b, bool turn)
+mld_v mld_lower_gemm(struct lower *l, const struct mld_node *n, mld_v x, mld_v c,
+                     double alpha)
 {
-    struct mld_value *in[3] = {x, w, b};
-    const struct mld_attr turned[] = {MLD_INT("transB", 1), MLD_ATTR_END};
-    return mld_graph_node(l->g, MLD_OP_GEMM, in, 3, turn ? turned : NULL);
+    mld_v w = mld_lower_get(l, n->in[1]);
+    bool turn = n->op == MLD_OP_LINEAR && l->uses[n->in[1]->id] > 1;
+    if (n->op == MLD_OP_LINEAR && !turn)
+        w = mld_lower_turned(l, w);
+    struct mld_attr attrs[3];
+    int count = 0;
+    if (turn)
+        attrs[count++] = MLD_INT("transB", 1);
+    if (alpha < 1 || alpha > 1)
+        attrs[count++] = MLD_FLOAT("alpha", alpha);
+    attrs[count] = MLD_ATTR_END;
+    struct mld_value *in[3] = {x, w, c};
+    return mld_graph_node(l->g, MLD_OP_GEMM, in, 3, attrs);
 }
 
-/* Weights that something else reads too (a head tied to the embedding) stay as they are,
- * so that the file holds them once. */
-mld_v mld_lower_product(struct lower *l, const struct mld_node *n, bool with_bias)
+/* The standard form: MatMul keeps leading dimensions; a matrix or a tied weight: Gemm. */
+static void emit_linear(struct lower *l, const struct mld_node *n)
 {
-    mld_v x = mld_lower_get(l, n->in[0]), w = mld_lower_get(l, n->in[1]);
-    mld_v b = with_bias ? mld_lower_get(l, mld_lower_operand(n, 2)) : NULL;
-    bool turn = n->op == MLD_OP_LINEAR;
-    if (x == NULL || w == NULL)
-        return NULL;
-    if (x->shape.rank == 2)
-        return gemm(l, x, w, b, turn);
-    if (turn && l->uses[n->in[1]->id] > 1) {
-        mld_v flat = mld_reshape(l->g, x, MLD_SHAPE(-1, x->shape.d[x->shape.rank - 1]));
-        return mld_reshape(l->g, gemm(l, flat, w, b, true), n->out[0]->shape);
+    mld_v b = mld_lower_get(l, mld_lower_operand(n, 2));
+    bool tied = n->op == MLD_OP_LINEAR && l->uses[n->in[1]->id] > 1;
+    if (n->in[0]->shape.rank <= 2 || tied) {
+        mld_v x = mld_lower_flat(l, n->in[0]);
+        mld_lower_set_flat(l, n->out[0], mld_lower_gemm(l, n, x, b, 1));
+        return;
     }
-    mld_v y;
-    if (x->shape.rank == 1) {
-        mld_v flat = mld_reshape(l->g, x, MLD_SHAPE(1, x->shape.d[0]));
-        return mld_reshape(l->g, gemm(l, flat, w, b, turn), n->out[0]->shape);
-    }
-    y = mld_matmul(l->g, x, turn ? mld_lower_turned(l, w) : w);
-    return b != NULL ? mld_add(l->g, y, b) : y;
+    mld_v w = mld_lower_get(l, n->in[1]), x = mld_lower_get(l, n->in[0]);
+    mld_v y = mld_matmul(l->g, x, n->op == MLD_OP_LINEAR ? mld_lower_turned(l, w) : w);
+    mld_lower_set(l, n->out[0], b != NULL ? mld_add(l->g, y, b) : y);
 }
 
-/* --- emission
- * ---------------------------------------------------------------------------- */
+/* --- emission ---------------------------------------------------------------------- */
 
 static mld_v copy(struct lower *l, const struct mld_node *n)
 {
@@ -192,7 +215,7 @@ static mld_v copy(struct lower *l, const struct mld_node *n)
 
 static void emit(struct lower *l, const struct mld_node *n)
 {
-    mld_v y = NULL, x = n->in_count > 0 ? mld_lower_get(l, n->in[0]) : NULL;
+    mld_v y = NULL;
     l->g->scope = n->scope;
     if ((y = fold(l, n)) != NULL) {
         mld_lower_set(l, n->out[0], y);
@@ -200,11 +223,12 @@ static void emit(struct lower *l, const struct mld_node *n)
     }
     if (l->target->fused_ort && mld_lower_ort_emit(l, n))
         return;
+    mld_v x = n->in_count > 0 ? mld_lower_get(l, n->in[0]) : NULL;
     switch ((int)n->op) {
     case MLD_OP_LINEAR:
     case MLD_OP_LINEAR_IN_OUT:
-        y = mld_lower_product(l, n, true);
-        break;
+        emit_linear(l, n);
+        return;
     case MLD_OP_GELU:
     case MLD_OP_GELU_TANH:
     case MLD_OP_QUICK_GELU:
@@ -220,7 +244,7 @@ static void emit(struct lower *l, const struct mld_node *n)
                              mld_lower_get(l, n->in[2]));
         break;
     case MLD_OP_ATTENTION:
-        mld_lower_attention(l, n);
+        mld_lower_attention(l, n, false);
         return;
     default:
         y = copy(l, n);
@@ -232,8 +256,7 @@ static void emit(struct lower *l, const struct mld_node *n)
     mld_lower_set(l, n->out[0], y);
 }
 
-/* --- before and after
- * ---------------------------------------------------------------------*/
+/* --- before and after -------------------------------------------------------------- */
 
 /* What reaches an output, and who reads what. */
 static void survey(struct lower *l)
@@ -253,8 +276,6 @@ static void survey(struct lower *l)
                 continue;
             l->uses[v->id]++;
             l->reader[v->id] = n;
-            if (k == 0 && (n->op == MLD_OP_LAYER_NORM || n->op == MLD_OP_RMS_NORM))
-                l->norm[v->id] = n;
             if (v->node != NULL)
                 l->plan[v->node->id].live = true;
         }
@@ -269,9 +290,9 @@ static bool reserve(struct lower *l)
     l->map = mld_arena_array(a, values, sizeof(*l->map));
     l->uses = mld_arena_array(a, values, sizeof(*l->uses));
     l->reader = mld_arena_array(a, values, sizeof(*l->reader));
-    l->norm = mld_arena_array(a, values, sizeof(*l->norm));
+    l->flat = mld_arena_array(a, values, sizeof(*l->flat));
     l->plan = mld_arena_array(a, nodes, sizeof(*l->plan));
-    return l->map != NULL && l->uses != NULL && l->reader != NULL && l->norm != NULL &&
+    return l->map != NULL && l->uses != NULL && l->reader != NULL && l->flat != NULL &&
            l->plan != NULL;
 }
 

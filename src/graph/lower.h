@@ -8,6 +8,11 @@
 
 #include "graph/graph.h"
 
+/* The opsets that the two forms are made for: RMSNormalization came with 23; 18 is what
+ * every engine has. */
+#define MLD_OPSET_ORT      23
+#define MLD_OPSET_STANDARD 18
+
 /* What a backend can take; from its flags. */
 struct mld_target {
     bool fused_ort; /* com.microsoft operators: Attention, SkipLayerNormalization ... */

@@ -79,8 +79,7 @@ mld_v mld_lower_score_mask(struct lower *l, const struct mld_node *n, bool with_
     return bias != NULL ? bias : mask;
 }
 
-/* --- cache
- * ------------------------------------------------------------------------------- */
+/* --- cache ------------------------------------------------------------------------- */
 
 /* Position of each new token, i64 [B, 1, S, 1]. */
 static mld_v new_places(struct lower *l, mld_v past_length, int64_t batch, int64_t fresh)
@@ -118,8 +117,7 @@ static mld_v cache_write(struct lower *l, mld_v buffer, mld_v x, mld_v place)
     return mld_graph_node(g, MLD_OP_SCATTER_ND, in, 3, NULL);
 }
 
-/* --- the whole
- * --------------------------------------------------------------------------- */
+/* --- the whole --------------------------------------------------------------------- */
 
 /* [B, S, heads * D] -> [B, heads, S, D]. */
 static mld_v to_heads(struct mld_graph *g, mld_v x, int64_t heads)
@@ -141,40 +139,61 @@ static mld_v softcapped(struct mld_graph *g, mld_v scores, mld_v bias, double ca
     return mld_scale(g, mld_tanh(g, mld_scale(g, scores, 1 / cap)), cap);
 }
 
-void mld_lower_attention(struct lower *l, const struct mld_node *n)
+/* Scores [B, N, S, T] of queries [B, M, G S, D] and keys. */
+static mld_v scores_of(struct lower *l, mld_v q, mld_v k, bool fused, double scale)
+{
+    if (!fused)
+        return mld_matmul(l->g, q, k);
+    struct mld_value *in[2] = {q, k};
+    const struct mld_attr attrs[] = {MLD_INT("transB", 1), MLD_FLOAT("alpha", scale),
+                                     MLD_ATTR_END};
+    return mld_graph_node(l->g, MLD_OP_ORT_FUSED_MATMUL, in, 2, attrs);
+}
+
+/* Keys [B, M, T, D], or [B, M, D, T] for a plain product; with a cache, after writing. */
+static mld_v keys_of(struct lower *l, const struct mld_node *n, mld_v place, int64_t kv,
+                     bool fused)
 {
     struct mld_graph *g = l->g;
-    mld_v q = mld_lower_get(l, n->in[0]), k = mld_lower_get(l, n->in[1]);
-    mld_v v = mld_lower_get(l, n->in[2]), mask, y;
-    if (q == NULL || k == NULL || v == NULL)
-        return;
-    int64_t heads = mld_node_int(n, "heads", 1), kv = mld_node_int(n, "kv_heads", heads);
-    int64_t batch = q->shape.d[0], queries = q->shape.d[1], group = heads / kv;
-    int64_t value_head = v->shape.d[2] / kv;
-    double cap = mld_node_float(n, "softcap", 0);
-    q = mld_scale(g, q, mld_node_float(n, "scale", 1));
-    q = to_heads(g, q, heads); /* [B, N, S, D] */
-    v = to_heads(g, v, kv);    /* [B, M, T, E] */
-    if (n->in_count > 5) {
-        mld_v place = new_places(l, mld_lower_get(l, n->in[7]), batch, queries);
-        int64_t capacity = n->in[5]->shape.d[2];
-        k = cache_write(l, mld_lower_get(l, n->in[5]), to_heads(g, k, kv), place);
-        v = cache_write(l, mld_lower_get(l, n->in[6]), v, place);
-        mld_lower_set(l, n->out[1], k);
-        mld_lower_set(l, n->out[2], v);
-        mask = cache_mask(l, place, capacity, mld_node_int(n, "window", 0));
-        k = mld_transpose(g, k, 4, (const int[]){0, 1, 3, 2}); /* [B, M, D, C] */
-    } else {
-        k = mld_reshape(g, k, MLD_SHAPE(batch, k->shape.d[1], kv, k->shape.d[2] / kv));
-        k = mld_transpose(g, k, 4, (const int[]){0, 2, 3, 1}); /* [B, M, D, T] */
-        mask = mld_lower_score_mask(l, n, true, !(cap > 0));
+    mld_v k = mld_lower_get(l, n->in[1]);
+    if (place == NULL) {
+        const int *perm = fused ? (const int[]){0, 2, 1, 3} : (const int[]){0, 2, 3, 1};
+        int64_t head = n->in[1]->shape.d[2] / kv;
+        k = mld_reshape(g, k,
+                        MLD_SHAPE(n->in[1]->shape.d[0], n->in[1]->shape.d[1], kv, head));
+        return mld_transpose(g, k, 4, perm);
     }
-    if (k == NULL || v == NULL || q == NULL)
-        return;
-    int64_t keys = k->shape.d[3], head = q->shape.d[3];
+    k = cache_write(l, mld_lower_get(l, n->in[5]), to_heads(g, k, kv), place);
+    mld_lower_set(l, n->out[1], k);
+    return fused ? k : mld_transpose(g, k, 4, (const int[]){0, 1, 3, 2});
+}
+
+void mld_lower_attention(struct lower *l, const struct mld_node *n, bool fused)
+{
+    struct mld_graph *g = l->g;
+    const struct mld_shape *q_shape = &n->in[0]->shape;
+    int64_t heads = mld_node_int(n, "heads", 1), kv = mld_node_int(n, "kv_heads", heads);
+    int64_t batch = q_shape->d[0], queries = q_shape->d[1], group = heads / kv;
+    int64_t head = q_shape->d[2] / heads, value_head = n->in[2]->shape.d[2] / kv;
+    bool cached = n->in_count > 5;
+    int64_t keys = cached ? n->in[5]->shape.d[2] : n->in[1]->shape.d[1];
+    double scale = mld_node_float(n, "scale", 1), cap = mld_node_float(n, "softcap", 0);
+    mld_v place =
+        cached ? new_places(l, mld_lower_get(l, n->in[7]), batch, queries) : NULL;
+    mld_v q = mld_lower_get(l, n->in[0]);
+    q = to_heads(g, fused ? q : mld_scale(g, q, scale), heads); /* [B, N, S, D] */
     if (group > 1) /* heads of a group are neighbours: stack them along S */
         q = mld_reshape(g, q, MLD_SHAPE(batch, kv, group * queries, head));
-    y = mld_matmul(g, q, k);
+    mld_v k = keys_of(l, n, place, kv, fused);
+    mld_v v = to_heads(g, mld_lower_get(l, n->in[2]), kv), mask; /* [B, M, T, E] */
+    if (cached) {
+        v = cache_write(l, mld_lower_get(l, n->in[6]), v, place);
+        mld_lower_set(l, n->out[2], v);
+        mask = cache_mask(l, place, keys, mld_node_int(n, "window", 0));
+    } else {
+        mask = mld_lower_score_mask(l, n, true, !(cap > 0));
+    }
+    mld_v y = scores_of(l, q, k, fused, scale);
     if (group > 1)
         y = mld_reshape(g, y, MLD_SHAPE(batch, heads, queries, keys));
     y = softcapped(g, y, mld_lower_get(l, mld_lower_operand(n, 4)), cap);

@@ -11,43 +11,48 @@
 
 /* Decisions about one node of the source. */
 struct lower_plan {
-    bool live;                     /* reaches an output */
-    bool merged;                   /* emitted by another node of its group */
-    const struct mld_node *act;    /* linear: the gelu that follows */
-    const struct mld_node *norm;   /* add: the norm that follows */
-    const struct mld_node *biased; /* add: the linear whose bias goes into the norm */
-    bool drop_bias;                /* linear: its bias is added by its reader */
-    bool packed;                   /* attention: q, k, v come from one product */
+    bool live;                      /* reaches an output */
+    bool merged;                    /* emitted by another node of its group */
+    bool packed;                    /* attention: q, k, v come from one product */
+    const struct mld_node *act;     /* linear: the gelu_tanh that adds its bias */
+    const struct mld_node *product; /* add: the linear whose result is added */
+    const struct mld_node *scaled;  /* linear: the scaling of x by a constant */
 };
 
+/* A value of the source has up to two forms in the result: `map` as it is, and `flat`,
+ * its rows as one matrix [rows, last]. Each is made of the other when first asked for;
+ * the reshape between them moves nothing. */
 struct lower {
     const struct mld_graph *src;
     const struct mld_target *target;
     struct mld_graph *g;      /* the result */
-    mld_v *map;               /* source value id -> value of g */
+    mld_v *map, *flat;        /* source value id -> value of g */
     uint32_t *uses;           /* source value id -> readers (outputs count) */
     struct mld_node **reader; /* source value id -> a node that reads it, or NULL */
-    struct mld_node **norm;   /* source value id -> the first norm of it, or NULL */
     struct lower_plan *plan;  /* by source node id */
 };
 
-/* The value of the result for one of the source; NULL for NULL. */
-mld_v mld_lower_get(const struct lower *l, const struct mld_value *v);
+/* The value of the result for one of the source, or its rows; NULL for NULL. */
+mld_v mld_lower_get(struct lower *l, const struct mld_value *v);
+mld_v mld_lower_flat(struct lower *l, const struct mld_value *v);
 void mld_lower_set(struct lower *l, const struct mld_value *v, mld_v to);
+void mld_lower_set_flat(struct lower *l, const struct mld_value *v, mld_v to);
 struct mld_value *mld_lower_operand(const struct mld_node *n, int i); /* NULL: left out */
 
 /* weight [out, in] turned to [in, out], without work where it is a parameter. */
 mld_v mld_lower_turned(struct lower *l, mld_v w);
-/* x w (+ b): MatMul or Gemm; n is a linear of the source. */
-mld_v mld_lower_product(struct lower *l, const struct mld_node *n, bool with_bias);
+/* alpha x w + c on matrices: a Gemm for the weights of n, a linear of the source. A
+ * weight that something else reads too is not turned, so that the file holds it once. */
+mld_v mld_lower_gemm(struct lower *l, const struct mld_node *n, mld_v x, mld_v c,
+                     double alpha);
 
 /* Standard operators only. */
 mld_v mld_lower_gelu(struct mld_graph *g, enum mld_op op, mld_v x);
 mld_v mld_lower_rms_norm(struct mld_graph *g, mld_v x, mld_v w, double eps);
 mld_v mld_lower_rotary(struct mld_graph *g, const struct mld_node *n, mld_v x, mld_v cos,
                        mld_v sin);
-/* All of an attention node but its projections. */
-void mld_lower_attention(struct lower *l, const struct mld_node *n);
+/* All of an attention node but its projections; fused: scaling goes into the product. */
+void mld_lower_attention(struct lower *l, const struct mld_node *n, bool fused);
 
 /* What is added to the scores [.., S, T]: key mask, causal order, window and bias in one;
  * NULL when nothing is masked. with_keys, with_bias: take these in. */

@@ -15,70 +15,54 @@ static bool is_linear(const struct mld_value *v)
            (v->node->op == MLD_OP_LINEAR || v->node->op == MLD_OP_LINEAR_IN_OUT);
 }
 
-static bool is_stored(const struct mld_value *v)
-{
-    return v == NULL || v->kind == MLD_VALUE_PARAM || v->kind == MLD_VALUE_CONST ||
-           v->kind == MLD_VALUE_DERIVED;
-}
-
 static mld_v node(struct mld_graph *g, enum mld_op op, struct mld_value *const *in, int n,
                   const struct mld_attr *attrs)
 {
     return mld_graph_node(g, op, in, n, attrs);
 }
 
-/* --- plan
- * -------------------------------------------------------------------------------- */
+/* --- plan --------------------------------------------------------------------------- */
 
-/* linear with bias, read only by gelu: MatMul + BiasGelu or FastGelu. */
-static void plan_gelu(struct lower *l, const struct mld_node *n)
+/* A linear whose result nobody but one node reads, not merged yet. */
+static bool free_linear(const struct lower *l, const struct mld_value *v)
 {
-    const struct mld_value *y = n->out[0], *b = mld_lower_operand(n, 2);
-    const struct mld_node *act = l->uses[y->id] == 1 ? l->reader[y->id] : NULL;
-    if (act == NULL || b == NULL || n->in[0]->shape.rank < 3 ||
-        (act->op != MLD_OP_GELU && act->op != MLD_OP_GELU_TANH))
+    return is_linear(v) && l->uses[v->id] == 1 && !l->plan[v->node->id].merged &&
+           l->plan[v->node->id].act == NULL;
+}
+
+/* gelu_tanh adds the bias of the linear before it. */
+static void plan_act(struct lower *l, const struct mld_node *n)
+{
+    const struct mld_value *y = n->in[0];
+    if (!free_linear(l, y) || y->node->in_count < 3)
         return;
-    l->plan[n->id].act = act;
-    l->plan[n->id].drop_bias = true;
-    l->plan[act->id].merged = true;
+    l->plan[y->node->id].act = n;
+    l->plan[n->id].merged = true;
 }
 
-/* x whole [B, S, H], skip of the same shape or with batch 1. */
-static bool skip_fits(const struct mld_value *x, const struct mld_value *skip)
+/* r + linear(x): the product adds onto r. */
+static void plan_add(struct lower *l, const struct mld_node *n)
 {
-    int r = skip->shape.rank;
-    return x->shape.rank == 3 && (r == 2 || r == 3) &&
-           skip->shape.d[r - 1] == x->shape.d[2] &&
-           skip->shape.d[r - 2] == x->shape.d[1] &&
-           (r == 2 || skip->shape.d[0] == 1 || skip->shape.d[0] == x->shape.d[0]);
-}
-
-/* A linear whose bias the norm can add. */
-static bool gives_bias(const struct lower *l, const struct mld_value *v)
-{
-    return is_linear(v) && l->uses[v->id] == 1 && v->node->in_count > 2 &&
-           is_stored(v->node->in[2]) && !l->plan[v->node->id].drop_bias;
-}
-
-/* norm(a + b): one operator, which also gives the sum. */
-static void plan_norm(struct lower *l, const struct mld_node *n)
-{
-    const struct mld_node *norm = l->norm[n->out[0]->id];
-    const struct mld_value *a = n->in[0], *b = n->in[1];
-    if (norm == NULL || l->plan[norm->id].merged || !is_stored(norm->in[1]) ||
-        !is_stored(mld_lower_operand(norm, 2)) ||
-        !mld_shape_eq(&n->out[0]->shape, skip_fits(a, b) ? &a->shape : &b->shape) ||
-        !(skip_fits(a, b) || skip_fits(b, a)))
-        return;
-    l->plan[n->id].norm = norm;
-    l->plan[norm->id].merged = true;
-    for (int i = 0; i < 2; i++)
-        if (gives_bias(l, n->in[i]) &&
-            mld_shape_eq(&n->in[i]->shape, &n->out[0]->shape)) {
-            l->plan[n->id].biased = n->in[i]->node;
-            l->plan[n->in[i]->node->id].drop_bias = true;
+    for (int i = 1; i >= 0; i--)
+        if (free_linear(l, n->in[i]) && n->in[0] != n->in[1] &&
+            mld_shape_eq(&n->in[i]->shape, &n->in[1 - i]->shape)) {
+            l->plan[n->id].product = n->in[i]->node;
+            l->plan[n->in[i]->node->id].merged = true;
             return;
         }
+}
+
+/* linear(c x) for a number c: the product scales. */
+static void plan_scale(struct lower *l, const struct mld_node *n)
+{
+    const struct mld_value *y = n->in[0];
+    const struct mld_node *mul = y->node;
+    if (mul == NULL || mul->op != MLD_OP_MUL || l->uses[y->id] != 1 ||
+        y->dtype != MLD_F32 || mul->in[1]->kind != MLD_VALUE_CONST ||
+        mul->in[1]->shape.rank != 0)
+        return;
+    l->plan[n->id].scaled = mul;
+    l->plan[mul->id].merged = true;
 }
 
 /* q, k, v from one activation by plain linears, or by one linear and a split. */
@@ -114,7 +98,7 @@ static bool linears_pack(const struct lower *l, const struct mld_node *n)
 /* Forms that the fused attentions compute as the reference does. */
 static bool plain_heads(const struct mld_node *n)
 {
-    return n->in_count <= 5 &&
+    return n->in_count <= 5 && mld_lower_operand(n, 4) == NULL &&
            mld_node_int(n, "heads", 1) == mld_node_int(n, "kv_heads", 1) &&
            !(mld_node_float(n, "softcap", 0) > 0);
 }
@@ -142,60 +126,96 @@ void mld_lower_ort_plan(struct lower *l)
         if (!l->plan[i].live)
             continue;
         if (n->op == MLD_OP_LINEAR || n->op == MLD_OP_LINEAR_IN_OUT)
-            plan_gelu(l, n);
+            plan_scale(l, n);
+        else if (n->op == MLD_OP_GELU_TANH)
+            plan_act(l, n);
         else if (n->op == MLD_OP_ADD)
-            plan_norm(l, n);
+            plan_add(l, n);
         else if (n->op == MLD_OP_ATTENTION)
             plan_attention(l, n);
     }
 }
 
-/* --- emission
- * ---------------------------------------------------------------------------- */
+/* --- products and rows ----------------------------------------------------------------
+ */
+
+/* x and alpha of a linear, its scaling taken in. */
+static mld_v rows_of(struct lower *l, const struct mld_node *n, double *alpha)
+{
+    const struct mld_node *mul = l->plan[n->id].scaled;
+    *alpha = mul != NULL ? (double)*(const float *)mul->in[1]->data : 1;
+    return mld_lower_flat(l, mul != NULL ? mul->in[0] : n->in[0]);
+}
 
 static bool emit_linear(struct lower *l, const struct mld_node *n)
 {
-    const struct lower_plan *plan = &l->plan[n->id];
-    if (!plan->drop_bias)
-        return false;
-    mld_v y = mld_lower_product(l, n, false);
-    if (plan->act == NULL) {
-        mld_lower_set(l, n->out[0], y);
+    const struct mld_node *act = l->plan[n->id].act;
+    double alpha;
+    mld_v x = rows_of(l, n, &alpha), b = mld_lower_get(l, mld_lower_operand(n, 2));
+    mld_v y = mld_lower_gemm(l, n, x, act == NULL ? b : NULL, alpha);
+    if (act == NULL) {
+        mld_lower_set_flat(l, n->out[0], y);
         return true;
     }
-    struct mld_value *in[2] = {y, mld_lower_get(l, n->in[2])};
-    enum mld_op op =
-        plan->act->op == MLD_OP_GELU ? MLD_OP_ORT_BIAS_GELU : MLD_OP_ORT_FAST_GELU;
-    mld_lower_set(l, plan->act->out[0], node(l->g, op, in, 2, NULL));
+    struct mld_value *in[2] = {y, b};
+    mld_lower_set_flat(l, act->out[0], node(l->g, MLD_OP_ORT_FAST_GELU, in, 2, NULL));
     return true;
 }
 
+/* r + (x w + b) as a product onto r + b: the engine's Gemm starts from its third operand,
+ * so that no pass over the result is left. */
+static bool emit_residual(struct lower *l, const struct mld_node *n)
+{
+    const struct mld_node *linear = l->plan[n->id].product;
+    double alpha;
+    mld_v x = rows_of(l, linear, &alpha);
+    mld_v b = mld_lower_get(l, mld_lower_operand(linear, 2));
+    mld_v r = mld_lower_flat(l, n->in[n->in[0] == linear->out[0] ? 1 : 0]);
+    if (b != NULL)
+        r = mld_add(l->g, r, b);
+    mld_lower_set_flat(l, n->out[0], mld_lower_gemm(l, linear, x, r, alpha));
+    return true;
+}
+
+/* Norms go over rows: on matrices, where the engine does not put a residual add and a
+ * norm into its SkipLayerNormalization, which takes three times as long as both. */
 static bool emit_norm(struct lower *l, const struct mld_node *n)
 {
-    const struct lower_plan *plan = &l->plan[n->id];
-    const struct mld_node *norm = plan->norm;
-    if (norm == NULL)
-        return false;
-    const struct mld_value *x = n->in[0], *skip = n->in[1];
-    if (!skip_fits(x, skip) ||
-        (plan->biased != NULL && skip == plan->biased->out[0] && skip_fits(skip, x))) {
-        x = n->in[1];
-        skip = n->in[0];
+    enum mld_op op = n->op;
+    if (op == MLD_OP_RMS_NORM) {
+        if (l->target->opset < 23)
+            return false;
+        op = MLD_OP_ONNX_RMS_NORM;
     }
-    mld_v bias = plan->biased != NULL ? mld_lower_get(l, plan->biased->in[2]) : NULL;
-    bool rms = norm->op == MLD_OP_RMS_NORM;
-    /* the sum is wanted when anything but the norm reads it */
-    bool sum = l->uses[n->out[0]->id] > 1;
-    struct mld_value *in[5] = {
-        mld_lower_get(l, x), mld_lower_get(l, skip), mld_lower_get(l, norm->in[1]),
-        rms ? bias : mld_lower_get(l, mld_lower_operand(norm, 2)), rms ? NULL : bias};
+    struct mld_value *in[3] = {mld_lower_flat(l, n->in[0]), mld_lower_get(l, n->in[1]),
+                               mld_lower_get(l, mld_lower_operand(n, 2))};
     const struct mld_attr attrs[] = {
-        MLD_FLOAT("epsilon", mld_node_float(norm, "epsilon", 1e-5)), MLD_INT("_sum", sum),
+        MLD_INT("axis", -1), MLD_FLOAT("epsilon", mld_node_float(n, "epsilon", 1e-5)),
         MLD_ATTR_END};
-    mld_v y = node(l->g, rms ? MLD_OP_ORT_SKIP_RMS_NORM : MLD_OP_ORT_SKIP_LAYER_NORM, in,
-                   5, attrs);
-    mld_lower_set(l, norm->out[0], y);
-    mld_lower_set(l, n->out[0], mld_node_output(y, 3));
+    mld_lower_set_flat(l, n->out[0], node(l->g, op, in, 3, attrs));
+    return true;
+}
+
+/* Element-wise work stays on rows where an operand has them already: all operands have
+ * the result's shape, or are one number, or one row. */
+static bool emit_rows(struct lower *l, const struct mld_node *n)
+{
+    const struct mld_shape *to = &n->out[0]->shape;
+    struct mld_value *in[2] = {0};
+    bool rows = false;
+    for (int i = 0; i < n->in_count; i++) {
+        const struct mld_value *v = n->in[i];
+        bool whole = mld_shape_eq(&v->shape, to);
+        rows = rows || (whole && l->flat[v->id] != NULL);
+        if (!whole && v->shape.rank > 1)
+            return false;
+    }
+    if (!rows || to->rank < 2)
+        return false;
+    for (int i = 0; i < n->in_count; i++)
+        in[i] = mld_shape_eq(&n->in[i]->shape, to) ? mld_lower_flat(l, n->in[i])
+                                                   : mld_lower_get(l, n->in[i]);
+    mld_lower_set_flat(l, n->out[0], node(l->g, n->op, in, n->in_count, NULL));
     return true;
 }
 
@@ -382,14 +402,18 @@ static bool emit_group_query(struct lower *l, const struct mld_node *n)
     return true;
 }
 
+/* A bias, grouped heads or a cap: plain products are as fast as any fused form, and
+ * exact.*/
 static bool emit_attention(struct lower *l, const struct mld_node *n)
 {
     if (l->plan[n->id].packed)
         emit_packed(l, n);
+    else if (emit_group_query(l, n))
+        return true;
     else if (plain_heads(n))
         emit_multi_head(l, n);
     else
-        return emit_group_query(l, n);
+        mld_lower_attention(l, n, true);
     return true;
 }
 
@@ -427,7 +451,6 @@ static bool emit_rotary(struct lower *l, const struct mld_node *n)
 
 static bool emit_act(struct lower *l, const struct mld_node *n)
 {
-    struct mld_value *in[1] = {mld_lower_get(l, n->in[0])};
     const struct mld_attr silu[] = {MLD_FLOAT("alpha", 1), MLD_ATTR_END};
     const struct mld_attr quick[] = {MLD_FLOAT("alpha", 1.702), MLD_ATTR_END};
     const struct mld_attr *attrs = NULL;
@@ -438,19 +461,13 @@ static bool emit_act(struct lower *l, const struct mld_node *n)
         op = MLD_OP_ORT_QUICK_GELU;
         attrs = n->op == MLD_OP_SILU ? silu : quick;
     }
-    mld_lower_set(l, n->out[0], node(l->g, op, in, 1, attrs));
-    return true;
-}
-
-static bool emit_rms(struct lower *l, const struct mld_node *n)
-{
-    if (l->target->opset < 23)
-        return false;
-    struct mld_value *in[2] = {mld_lower_get(l, n->in[0]), mld_lower_get(l, n->in[1])};
-    const struct mld_attr attrs[] = {
-        MLD_INT("axis", -1), MLD_FLOAT("epsilon", mld_node_float(n, "epsilon", 1e-6)),
-        MLD_ATTR_END};
-    mld_lower_set(l, n->out[0], node(l->g, MLD_OP_ONNX_RMS_NORM, in, 2, attrs));
+    bool rows = l->flat[n->in[0]->id] != NULL;
+    struct mld_value *in[1] = {rows ? l->flat[n->in[0]->id] : mld_lower_get(l, n->in[0])};
+    mld_v y = node(l->g, op, in, 1, attrs);
+    if (rows)
+        mld_lower_set_flat(l, n->out[0], y);
+    else
+        mld_lower_set(l, n->out[0], y);
     return true;
 }
 
@@ -461,7 +478,14 @@ bool mld_lower_ort_emit(struct lower *l, const struct mld_node *n)
     case MLD_OP_LINEAR_IN_OUT:
         return emit_linear(l, n);
     case MLD_OP_ADD:
-        return emit_norm(l, n);
+        return l->plan[n->id].product != NULL ? emit_residual(l, n) : emit_rows(l, n);
+    case MLD_OP_SUB:
+    case MLD_OP_MUL:
+    case MLD_OP_DIV:
+    case MLD_OP_RELU:
+    case MLD_OP_TANH:
+    case MLD_OP_SIGMOID:
+        return emit_rows(l, n);
     case MLD_OP_ATTENTION:
         return emit_attention(l, n);
     case MLD_OP_ROTARY:
@@ -471,8 +495,9 @@ bool mld_lower_ort_emit(struct lower *l, const struct mld_node *n)
     case MLD_OP_QUICK_GELU:
     case MLD_OP_SILU:
         return emit_act(l, n);
+    case MLD_OP_LAYER_NORM:
     case MLD_OP_RMS_NORM:
-        return emit_rms(l, n);
+        return emit_norm(l, n);
     default:
         return false;
     }

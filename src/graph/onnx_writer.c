@@ -131,8 +131,7 @@ static Onnx__AttributeProto *attr_of(struct encoder *e, const struct mld_attr *a
     return p;
 }
 
-/* --- initializers
- * ------------------------------------------------------------------------ */
+/* --- initializers ------------------------------------------------------------------ */
 
 /* Appends the value to the weight file's layout and points the tensor to it. */
 static void place_outside(struct encoder *e, Onnx__TensorProto *t,
@@ -191,8 +190,7 @@ static void need_initializer(struct encoder *e, const struct mld_value *v)
     e->graph.initializer[e->graph.n_initializer++] = initializer_of(e, v);
 }
 
-/* --- nodes
- * ------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------- */
 
 static Onnx__NodeProto *node_proto(struct encoder *e, const char *name, const char *type,
                                    const char *domain, size_t inputs, size_t outputs)
@@ -249,8 +247,7 @@ static Onnx__NodeProto *copy_of(struct encoder *e, const struct mld_value *v, ch
     return p;
 }
 
-/* --- the model
- * ----------------------------------------------------------------------------*/
+/* --- the model --------------------------------------------------------------------- */
 
 static int check_ops(const struct mld_graph *g, struct mld_error *err)
 {

@@ -33,8 +33,7 @@ static struct mld_value *operand(const struct mld_node *n, int i)
     return i < n->in_count ? n->in[i] : NULL;
 }
 
-/* --- linear --------------------------------------------------------------------------
- */
+/* --- linear ------------------------------------------------------------------------ */
 
 static int linear(const struct mld_node *n, int in_axis, struct mld_op_result *out,
                   struct mld_error *err)
@@ -65,8 +64,7 @@ int mld_shape_linear_in_out(const struct mld_node *n, struct mld_op_result *out,
     return linear(n, 0, out, err);
 }
 
-/* --- attention -----------------------------------------------------------------------
- */
+/* --- attention --------------------------------------------------------------------- */
 
 /* bias must broadcast to [B, N, S, T]. */
 static bool bias_fits(const struct mld_value *bias, int64_t batch, int64_t heads,
@@ -170,8 +168,7 @@ int mld_shape_rotary(const struct mld_node *n, struct mld_op_result *out,
     return result(out, x->dtype, x->shape);
 }
 
-/* --- ONNX Runtime --------------------------------------------------------------------
- */
+/* --- ONNX Runtime ------------------------------------------------------------------ */
 
 int mld_shape_ort_attention(const struct mld_node *n, struct mld_op_result *out,
                             struct mld_error *err)
@@ -226,30 +223,6 @@ int mld_shape_ort_group_query(const struct mld_node *n, struct mld_op_result *ou
     return 0;
 }
 
-int mld_shape_ort_skip_norm(const struct mld_node *n, struct mld_op_result *out,
-                            struct mld_error *err)
-{
-    const struct mld_value *x = n->in[0], *skip = n->in[1];
-    const struct mld_shape *s = &x->shape;
-    if (s->rank != 3 || skip->dtype != x->dtype || skip->shape.rank < 2 ||
-        skip->shape.rank > 3)
-        return differ(x, skip, err);
-    int r = skip->shape.rank;
-    if (skip->shape.d[r - 1] != s->d[2] || skip->shape.d[r - 2] != s->d[1] ||
-        (r == 3 && skip->shape.d[0] != 1 && skip->shape.d[0] != s->d[0]))
-        return differ(x, skip, err);
-    for (int i = 2; i < n->in_count; i++)
-        if (n->in[i] != NULL &&
-            (n->in[i]->shape.rank != 1 || n->in[i]->shape.d[0] != s->d[2]))
-            return differ(x, n->in[i], err);
-    result(out, x->dtype, x->shape);
-    if (mld_node_int(n, "_sum", 0) != 0) {
-        out->count = 4;
-        out->out[3] = out->out[0];
-    }
-    return 0;
-}
-
 int mld_shape_ort_bias_gelu(const struct mld_node *n, struct mld_op_result *out,
                             struct mld_error *err)
 {
@@ -274,4 +247,23 @@ int mld_shape_ort_rotary(const struct mld_node *n, struct mld_op_result *out,
     if (cos->shape.rank != 2 || !mld_shape_eq(&cos->shape, &n->in[3]->shape))
         return differ(cos, n->in[3], err);
     return result(out, x->dtype, x->shape);
+}
+
+/* Two stacks of matrices with the same leading dimensions. */
+int mld_shape_ort_fused_matmul(const struct mld_node *n, struct mld_op_result *out,
+                               struct mld_error *err)
+{
+    const struct mld_value *a = n->in[0], *b = n->in[1];
+    int r = a->shape.rank;
+    bool turn = mld_node_int(n, "transB", 0) != 0;
+    struct mld_shape s = a->shape;
+    if (a->dtype != b->dtype || r < 2 || b->shape.rank != r)
+        return differ(a, b, err);
+    for (int i = 0; i < r - 2; i++)
+        if (a->shape.d[i] != b->shape.d[i])
+            return differ(a, b, err);
+    if (a->shape.d[r - 1] != b->shape.d[turn ? r - 1 : r - 2])
+        return differ(a, b, err);
+    s.d[r - 1] = b->shape.d[turn ? r - 2 : r - 1];
+    return result(out, a->dtype, s);
 }

@@ -80,8 +80,7 @@ static const int64_t *ints_of(const struct mld_node *n, int index, int64_t *coun
     return v->data;
 }
 
-/* --- element-wise --------------------------------------------------------------------
- */
+/* --- element-wise ------------------------------------------------------------------ */
 
 int mld_shape_unary(const struct mld_node *n, struct mld_op_result *out,
                     struct mld_error *err)
@@ -155,8 +154,7 @@ int mld_shape_cast(const struct mld_node *n, struct mld_op_result *out,
     return result(out, (enum mld_dtype)to, n->in[0]->shape);
 }
 
-/* --- products ------------------------------------------------------------------------
- */
+/* --- products ---------------------------------------------------------------------- */
 
 int mld_shape_matmul(const struct mld_node *n, struct mld_op_result *out,
                      struct mld_error *err)
@@ -232,8 +230,7 @@ int mld_shape_conv(const struct mld_node *n, struct mld_op_result *out,
     return result(out, x->dtype, s);
 }
 
-/* --- along an axis -------------------------------------------------------------------
- */
+/* --- along an axis ----------------------------------------------------------------- */
 
 int mld_shape_softmax(const struct mld_node *n, struct mld_op_result *out,
                       struct mld_error *err)
@@ -315,8 +312,7 @@ int mld_shape_norm(const struct mld_node *n, struct mld_op_result *out,
     return mld_shape_unary_float(n, out, err);
 }
 
-/* --- gather and scatter --------------------------------------------------------------
- */
+/* --- gather and scatter ------------------------------------------------------------ */
 
 int mld_shape_gather(const struct mld_node *n, struct mld_op_result *out,
                      struct mld_error *err)
@@ -366,8 +362,7 @@ int mld_shape_scatter_nd(const struct mld_node *n, struct mld_op_result *out,
     return mld_shape_unary(n, out, err);
 }
 
-/* --- shapes of views -----------------------------------------------------------------
- */
+/* --- shapes of views --------------------------------------------------------------- */
 
 int mld_shape_reshape(const struct mld_node *n, struct mld_op_result *out,
                       struct mld_error *err)
