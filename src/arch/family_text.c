@@ -60,7 +60,7 @@ static void read_shapes(struct mld_arch_ctx *ctx, struct text *m)
 }
 
 /* With a cache: `seq` is the prompt (prefill) or what the cache holds (decode). */
-static void read_cache_shapes(struct mld_arch_ctx *ctx)
+static void read_cache_shapes(struct mld_arch_ctx *ctx, int64_t max_position)
 {
     const struct mld_arch_shapes *want = &ctx->req->shapes;
     bool prefill = ctx->req->mode == MLD_MODE_PREFILL;
@@ -70,6 +70,9 @@ static void read_cache_shapes(struct mld_arch_ctx *ctx)
     if (!given && want->new_tokens > 0)
         fresh = capped(ctx, "new_tokens", want->new_tokens, 1 << 20);
     ctx->cache.capacity = want->capacity > 0 ? want->capacity : held + fresh + 63;
+    if (want->capacity <= 0 && max_position > 0 && ctx->cache.capacity > max_position &&
+        held + fresh <= max_position)
+        ctx->cache.capacity = max_position; /* a default never exceeds the table */
     ctx->cache.capacity = capped(ctx, "capacity", ctx->cache.capacity, 1 << 24);
     if (held + fresh > ctx->cache.capacity)
         mld_graph_fail(ctx->g, MLD_E_INVALID,
@@ -382,7 +385,7 @@ void mld_family_text(struct mld_arch_ctx *ctx)
     ctx->info->shapes.batch = ctx->batch;
     ctx->info->shapes.seq = ctx->seq;
     if (ctx->req->mode != MLD_MODE_FORWARD)
-        read_cache_shapes(ctx);
+        read_cache_shapes(ctx, m->max_position);
     make_inputs(ctx, m);
     if (m->t->rotary)
         rotary(ctx, m);

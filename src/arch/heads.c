@@ -146,8 +146,9 @@ static mld_v transform(struct mld_arch_ctx *ctx, const struct mld_body *body,
     if (head->dense == NULL || head->source == MLD_HEAD_SUMMARY)
         return x;
     int64_t out = (head->flags & MLD_HEAD_EMBED_WIDTH) != 0 ? body->embed_width : *width;
-    x = mld_linear(g, x, head_param(ctx, head->dense, "weight", MLD_SHAPE(out, *width)),
-                   head_param(ctx, head->dense, "bias", MLD_SHAPE(out)));
+    mld_v w = head_param(ctx, head->dense, "weight", MLD_SHAPE(out, *width));
+    mld_v b = head_param(ctx, head->dense, "bias", MLD_SHAPE(out));
+    x = mld_linear(g, x, w, b);
     *width = out;
     if (head->act != NULL) {
         const char *act = head->act[0] == '='
@@ -157,8 +158,9 @@ static mld_v transform(struct mld_arch_ctx *ctx, const struct mld_body *body,
     }
     if (head->norm != NULL) {
         double eps = mld_config_num_or(&ctx->cfg, "norm_eps", 0, 1, 1e-12);
-        x = mld_layer_norm(g, x, head_param(ctx, head->norm, "weight", MLD_SHAPE(out)),
-                           head_param(ctx, head->norm, "bias", MLD_SHAPE(out)), eps);
+        w = head_param(ctx, head->norm, "weight", MLD_SHAPE(out));
+        b = head_param(ctx, head->norm, "bias", MLD_SHAPE(out));
+        x = mld_layer_norm(g, x, w, b, eps);
     }
     return x;
 }
@@ -216,8 +218,9 @@ static void image_head(struct mld_arch_ctx *ctx, const struct mld_body *body,
     x = mld_transpose(g, x, 3, (const int[]){0, 2, 1});
     x = mld_reshape(g, x, MLD_SHAPE(body->rows, body->width, h, w));
     struct mld_conv conv = {.groups = 1};
-    x = mld_conv(g, x, head_param(ctx, head->out, "weight", MLD_SHAPE(out, body->width, 1, 1)),
-                 head_param(ctx, head->out, "bias", MLD_SHAPE(out)), &conv);
+    mld_v kernel = head_param(ctx, head->out, "weight", MLD_SHAPE(out, body->width, 1, 1));
+    mld_v bias = head_param(ctx, head->out, "bias", MLD_SHAPE(out));
+    x = mld_conv(g, x, kernel, bias, &conv);
     x = mld_reshape(g, x, MLD_SHAPE(body->rows, c, stride, stride, h, w));
     x = mld_transpose(g, x, 6, (const int[]){0, 1, 4, 2, 5, 3});
     mld_graph_output(g, head->output,

@@ -1,7 +1,8 @@
 /* layer.c: the transformer layer that all families share.
  *
  * Traits say which parts exist and how they are named; dims say how large they are. The
- * order of operations is the reference's, so that float results agree to rounding. */
+ * order of operations is the reference's, so that float results agree to rounding. Builders
+ * are never two arguments of one call: the order of nodes is the same under any compiler. */
 #include "arch/layer.h"
 
 #include <string.h>
@@ -202,11 +203,13 @@ static mld_v mlp(struct mld_arch_ctx *ctx, const struct mld_layer *l, mld_v x)
 {
     struct mld_graph *g = ctx->g;
     mld_v y;
-    if (l->d->gated)
-        y = mld_mul(g, mld_activation(g, l->d->act, linear(ctx, l, x, l->gate)),
-                    linear(ctx, l, x, l->up));
-    else
+    if (l->d->gated) {
+        mld_v gate = mld_activation(g, l->d->act, linear(ctx, l, x, l->gate));
+        mld_v up = linear(ctx, l, x, l->up);
+        y = mld_mul(g, gate, up);
+    } else {
         y = mld_activation(g, l->d->act, linear(ctx, l, x, l->up));
+    }
     return linear(ctx, l, y, l->down);
 }
 
