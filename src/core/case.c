@@ -42,7 +42,7 @@ const char *mld_phase_name(enum mld_phase p)
 
 static const char *const case_tasks[] = {"measure", "outputs"};
 
-/* --- out ------------------------------------------------------------------------------ */
+/* --- out -------------------------------------------------------------------------- */
 
 static struct mld_json *case_dims_json(const int64_t *dims, int rank)
 {
@@ -129,7 +129,7 @@ struct mld_json *mld_case_to_json(const struct mld_case *c)
     return o;
 }
 
-/* --- in ------------------------------------------------------------------------------- */
+/* --- in --------------------------------------------------------------------------- */
 
 /* Where parsing is: an error names the field that is wrong. */
 struct case_parse {
@@ -266,7 +266,8 @@ static int case_get_outputs(const struct case_parse *p, const struct mld_json *v
     if (!mld_json_is(list, MLD_JSON_ARRAY))
         return case_wrong(p, "outputs", "a list");
     out->output_count = mld_json_count(list);
-    out->outputs = mld_arena_array(p->arena, out->output_count + 1, sizeof(*out->outputs));
+    out->outputs =
+        mld_arena_array(p->arena, out->output_count + 1, sizeof(*out->outputs));
     if (!out->outputs)
         return case_no_memory(p);
     size_t i = 0;
@@ -284,7 +285,8 @@ static int case_get_options(const struct case_parse *p, const struct mld_json *v
     if (!mld_json_is(list, MLD_JSON_ARRAY))
         return case_wrong(p, "options", "a list");
     out->option_count = mld_json_count(list);
-    out->options = mld_arena_array(p->arena, out->option_count + 1, sizeof(*out->options));
+    out->options =
+        mld_arena_array(p->arena, out->option_count + 1, sizeof(*out->options));
     if (!out->options)
         return case_no_memory(p);
     size_t i = 0;

@@ -32,11 +32,11 @@ int mld_status_parse(const char *name); /* enum value, or -1 */
 
 /* X(NAME, name): phases of a case, under fixed names. */
 #define MLD_PHASES(X)                                                                    \
-    X(BUILD, "build")         /* graph, ONNX, weights: before the worker starts */       \
-    X(STARTUP, "startup")     /* engine library loaded, device opened */                 \
-    X(LOAD, "load")           /* model loaded and compiled */                            \
+    X(BUILD, "build")     /* graph, ONNX, weights: before the worker starts */           \
+    X(STARTUP, "startup") /* engine library loaded, device opened */                     \
+    X(LOAD, "load")       /* model loaded and compiled */                                \
     X(FIRST_RUN, "first_run")                                                            \
-    X(WARMUP, "warmup")       /* runs before the steady state */                         \
+    X(WARMUP, "warmup") /* runs before the steady state */                               \
     X(STEADY, "steady")
 enum mld_phase {
 #define X(upper, lower) MLD_PHASE_##upper,
@@ -66,7 +66,10 @@ struct mld_case_output {
     int64_t dims[MLD_MAX_RANK];
 };
 
-enum mld_case_task { MLD_TASK_MEASURE, MLD_TASK_OUTPUTS /* one run, outputs sent back */ };
+enum mld_case_task {
+    MLD_TASK_MEASURE,
+    MLD_TASK_OUTPUTS /* one run, outputs sent back */
+};
 
 struct mld_case {
     const char *backend, *device; /* "ort", "cpu" */

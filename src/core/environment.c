@@ -1,5 +1,5 @@
-/* environment.c: what stays the same for a whole run: the CPU, its caches, the memory, the
- * operating system, and whether this is a machine of its own. */
+/* environment.c: what stays the same for a whole run: the CPU, its caches, the memory,
+ * the operating system, and whether this is a machine of its own. */
 #define _GNU_SOURCE /* sched_getaffinity, CPU_COUNT_S */
 #include "core/environment.h"
 
@@ -22,17 +22,11 @@
 #define MLD_CPUINFO_MAX 16384 /* the first processors of a large machine do */
 
 /* CPU flags, as /proc/cpuinfo names them, that engines dispatch on. */
-static const char *const environment_features[] = {
-    "sse4_2",       "avx",          "f16c",         "fma",           "avx2",
-    "avx_vnni",     "avx_vnni_int8", "avx512f",     "avx512dq",      "avx512bw",
-    "avx512vl",     "avx512cd",     "avx512_vnni",  "avx512_bf16",   "avx512_fp16",
-    "avx512vbmi",   "avx512_vbmi2", "amx_tile",     "amx_int8",      "amx_bf16",
-    "amx_fp16",     "avx10",        "gfni",         "asimd",         "fphp",
-    "asimdhp",      "asimddp",      "asimdfhm",     "bf16",          "i8mm",
-    "sve",          "sve2",         "svebf16",      "svei8mm",       "sme",
-    "sme2",         "v",            "zvfh",         "zvfbfmin",      "altivec",
-    "vsx",          "mma",
-};
+static const char environment_features[] =
+    "sse4_2 avx f16c fma avx2 avx_vnni avx_vnni_int8 avx512f avx512dq avx512bw avx512vl "
+    "avx512cd avx512_vnni avx512_bf16 avx512_fp16 avx512vbmi avx512_vbmi2 amx_tile "
+    "amx_int8 amx_bf16 amx_fp16 avx10 gfni asimd fphp asimdhp asimddp asimdfhm bf16 i8mm "
+    "sve sve2 svebf16 svei8mm sme sme2 v zvfh zvfbfmin altivec vsx mma";
 
 /* word in a space-separated list. */
 static bool environment_has(const char *list, const char *word)
@@ -60,16 +54,20 @@ static void environment_cpu(const char *info, struct mld_environment *e)
     if (!mld_proc_field(info, "flags", flags, sizeof(flags)))
         (void)mld_proc_field(info, "Features", flags, sizeof(flags));
     size_t used = 0;
-    for (size_t i = 0; i < sizeof(environment_features) / sizeof(char *); i++) {
-        if (!environment_has(flags, environment_features[i]))
+    for (const char *p = environment_features; *p; p += *p == ' ') {
+        char word[32];
+        size_t n = strcspn(p, " ");
+        snprintf(word, sizeof(word), "%.*s", (int)n, p);
+        p += n;
+        if (!environment_has(flags, word))
             continue;
-        int n = snprintf(e->cpu_features + used, sizeof(e->cpu_features) - used, "%s%s",
-                         used > 0 ? " " : "", environment_features[i]);
-        used += n > 0 ? (size_t)n : 0;
+        int more = snprintf(e->cpu_features + used, sizeof(e->cpu_features) - used, "%s%s",
+                            used > 0 ? " " : "", word);
+        used += more > 0 ? (size_t)more : 0;
     }
 }
 
-/* --- cores and caches ----------------------------------------------------------------- */
+/* --- cores and caches ------------------------------------------------------------- */
 
 /* Processors in a list such as "0-3,8". */
 static int environment_list_count(const char *list)
@@ -122,7 +120,7 @@ static void environment_topology(const char *root, struct mld_environment *e)
                  : -1;
 }
 
-/* --- memory --------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------- */
 
 /* Limit of this process's control group, version 2 or 1; -1 none. */
 static int64_t environment_group_limit(const char *root)
@@ -157,7 +155,7 @@ static void environment_memory(const char *root, struct mld_environment *e)
         e->memory_total_bytes = limit;
 }
 
-/* --- virtualisation ------------------------------------------------------------------- */
+/* --- virtualisation --------------------------------------------------------------- */
 
 struct environment_sign {
     const char *sign, *name;
@@ -194,16 +192,27 @@ static void environment_virtualization(const char *root, const char *info,
                                        struct mld_environment *e)
 {
     static const struct environment_sign leaves[] = {
-        {"KVMKVMKVM", "kvm"},       {"Microsoft Hv", "hyperv"}, {"VMwareVMware", "vmware"},
-        {"XenVMMXenVMM", "xen"},    {"VBoxVBoxVBox", "virtualbox"},
-        {"TCGTCGTCGTCG", "qemu"},   {"bhyve", "bhyve"},         {"prl hyperv", "parallels"},
+        {"KVMKVMKVM", "kvm"},
+        {"Microsoft Hv", "hyperv"},
+        {"VMwareVMware", "vmware"},
+        {"XenVMMXenVMM", "xen"},
+        {"VBoxVBoxVBox", "virtualbox"},
+        {"TCGTCGTCGTCG", "qemu"},
+        {"bhyve", "bhyve"},
+        {"prl hyperv", "parallels"},
         {" lrpepyh  vr", "parallels"},
     };
     static const struct environment_sign boards[] = {
-        {"KVM", "kvm"},           {"QEMU", "qemu"},       {"VMware", "vmware"},
-        {"VirtualBox", "virtualbox"}, {"Xen", "xen"},     {"Amazon EC2", "amazon"},
-        {"Google", "google"},     {"Microsoft Corporation", "hyperv"},
-        {"OpenStack", "openstack"}, {"Parallels", "parallels"},
+        {"KVM", "kvm"},
+        {"QEMU", "qemu"},
+        {"VMware", "vmware"},
+        {"VirtualBox", "virtualbox"},
+        {"Xen", "xen"},
+        {"Amazon EC2", "amazon"},
+        {"Google", "google"},
+        {"Microsoft Corporation", "hyperv"},
+        {"OpenStack", "openstack"},
+        {"Parallels", "parallels"},
     };
     char text[256], leaf[13] = "", flags[8192];
     const char *name = NULL;
@@ -220,18 +229,22 @@ static void environment_virtualization(const char *root, const char *info,
         if (mld_proc_read(text, sizeof(text), root, "/sys/class/dmi/id/%s", dmi[i]))
             name = MLD_MATCH(boards, text);
     /* A maker's name alone may also stand on bare metal that it rents out. */
-    if (!guest && name && (mld_streq(name, "amazon") || mld_streq(name, "google") ||
-                           mld_streq(name, "hyperv")))
+    if (!guest && name &&
+        (mld_streq(name, "amazon") || mld_streq(name, "google") ||
+         mld_streq(name, "hyperv")))
         name = NULL;
     snprintf(e->virtualization, sizeof(e->virtualization), "%s",
-             name ? name : guest ? "vm" : "none");
+             name    ? name
+             : guest ? "vm"
+                     : "none");
 }
 
 static void environment_container(const char *root, struct mld_environment *e)
 {
     static const struct environment_sign groups[] = {
-        {"kubepods", "kubernetes"}, {"docker", "docker"}, {"libpod", "podman"},
-        {"lxc", "lxc"},             {"garden", "garden"},
+        {"kubepods", "kubernetes"}, {"docker", "docker"},
+        {"libpod", "podman"},       {"lxc", "lxc"},
+        {"garden", "garden"},
     };
     char text[4096], path[1024];
     const char *name = NULL;
@@ -249,7 +262,7 @@ static void environment_container(const char *root, struct mld_environment *e)
     snprintf(e->container, sizeof(e->container), "%s", name ? name : "none");
 }
 
-/* --- the whole ------------------------------------------------------------------------ */
+/* --- the whole -------------------------------------------------------------------- */
 
 static void environment_system(const char *root, struct mld_environment *e)
 {
@@ -274,7 +287,8 @@ static void environment_frequency(const char *root, struct mld_environment *e)
     e->frequency_min_khz = mld_proc_read_int(root, "%s/cpuinfo_min_freq", dir);
     e->frequency_max_khz = mld_proc_read_int(root, "%s/cpuinfo_max_freq", dir);
     if (mld_proc_read(text, sizeof(text), root, "%s/scaling_governor", dir))
-        snprintf(e->governor, sizeof(e->governor), "%.*s", (int)strcspn(text, "\n"), text);
+        snprintf(e->governor, sizeof(e->governor), "%.*s", (int)strcspn(text, "\n"),
+                 text);
 }
 
 /* Rounded to a power of two: firmware takes a little from equal machines. */

@@ -102,7 +102,8 @@ static int event_garbage(const struct mld_event_reader *r, struct mld_error *err
                          "the worker sent something that is no event: '%s'", shown);
 }
 
-int mld_event_next(struct mld_event_reader *r, struct mld_event *out, struct mld_error *err)
+int mld_event_next(struct mld_event_reader *r, struct mld_event *out,
+                   struct mld_error *err)
 {
     struct event_header h;
     mld_json_free(r->json);
@@ -129,8 +130,8 @@ int mld_event_next(struct mld_event_reader *r, struct mld_event *out, struct mld
     out->bytes = h.bytes;
     out->json = NULL;
     if (event_kinds[h.type].json) {
-        if (mld_json_parse((const char *)out->payload, out->bytes, event_kinds[h.type].name,
-                           &r->json, err) != 0)
+        if (mld_json_parse((const char *)out->payload, out->bytes,
+                           event_kinds[h.type].name, &r->json, err) != 0)
             return mld_error_set(err, MLD_E_PROTOCOL,
                                  "the worker sent a malformed '%s' event",
                                  event_kinds[h.type].name);

@@ -3,8 +3,9 @@
  *   4 bytes magic "MLDE" | 4 bytes type | 4 bytes length | length bytes of payload
  *
  * in the byte order of the machine: both ends are the same program. JSON payloads are
- * objects on one line; DATA and SAMPLES are raw. A frame is at most 1 MiB, so that garbage
- * from an engine that writes to the pipe is noticed at once and costs no memory. */
+ * objects on one line; DATA and SAMPLES are raw. A frame is at most 1 MiB, so that
+ * garbage from an engine that writes to the pipe is noticed at once and costs no
+ * memory. */
 #ifndef MLD_CORE_EVENT_H
 #define MLD_CORE_EVENT_H
 

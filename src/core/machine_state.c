@@ -52,9 +52,9 @@ static int64_t machine_frequency(const char *root)
 /* Whether a sensor's name is that of a CPU's sensor. */
 static bool machine_is_cpu_sensor(const char *name)
 {
-    static const char *const names[] = {"coretemp",     "k10temp",  "k8temp",
-                                        "zenpower",     "cpu",      "x86_pkg_temp",
-                                        "soc",          "acpitz",   "apm_xgene"};
+    static const char *const names[] = {"coretemp", "k10temp", "k8temp",
+                                        "zenpower", "cpu",     "x86_pkg_temp",
+                                        "soc",      "acpitz",  "apm_xgene"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strncmp(name, names[i], strlen(names[i])) == 0)
             return true;
@@ -76,7 +76,8 @@ static double machine_hwmon(const char *root, const char *entry, double hottest)
         return hottest;
     for (int i = 1; i <= 32; i++)
         hottest = machine_hotter(
-            hottest, mld_proc_read_int(root, "/sys/class/hwmon/%s/temp%d_input", entry, i));
+            hottest,
+            mld_proc_read_int(root, "/sys/class/hwmon/%s/temp%d_input", entry, i));
     return hottest;
 }
 

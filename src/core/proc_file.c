@@ -1,4 +1,5 @@
-/* proc_file.c: reading and searching the small text files by which Linux tells of itself. */
+/* proc_file.c: reading and searching the small text files by which Linux tells of
+ * itself. */
 #include "core/proc_file.h"
 
 #include <ctype.h>

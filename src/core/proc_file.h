@@ -15,8 +15,8 @@ bool mld_proc_read(char *buf, size_t cap, const char *root, const char *path, ..
 int64_t mld_proc_read_int(const char *root, const char *path, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Value of the first line "key<blanks>[:=]<blanks>value" of text, without quotes around it
- * and blanks after it; false and "" when there is none. */
+/* Value of the first line "key<blanks>[:=]<blanks>value" of text, without quotes around
+ * it and blanks after it; false and "" when there is none. */
 bool mld_proc_field(const char *text, const char *key, char *out, size_t cap);
 int64_t mld_proc_field_int(const char *text, const char *key); /* -1: none */
 

@@ -15,8 +15,9 @@ void mld_proc_memory(struct mld_proc_memory *out);
 /* Sets VmHWM back to what is resident now (/proc/self/clear_refs); false: not allowed. */
 bool mld_proc_reset_peak(void);
 
-/* How many processes the kernel has killed for memory: in this control group (memory.events)
- * and on the whole machine (/proc/vmstat), whichever tells; -1 unknown. */
+/* How many processes the kernel has killed for memory: in this control group
+ * (memory.events) and on the whole machine (/proc/vmstat), whichever tells; -1
+ * unknown. */
 int64_t mld_proc_oom_kills(void);
 
 #endif

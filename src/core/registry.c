@@ -10,7 +10,7 @@
 
 #define MLD_REGISTRY_MAX 16 /* backends of one program */
 
-/* --- defaults of the optional slots --------------------------------------------------- */
+/* --- defaults of the optional slots ----------------------------------------------- */
 
 static int registry_no_set_input(struct mld_session *s, size_t index, const void *data,
                                  size_t bytes, struct mld_error *err)
@@ -19,7 +19,8 @@ static int registry_no_set_input(struct mld_session *s, size_t index, const void
     (void)index;
     (void)data;
     (void)bytes;
-    return mld_error_set(err, MLD_E_UNSUPPORTED, "inputs cannot be changed after prepare");
+    return mld_error_set(err, MLD_E_UNSUPPORTED,
+                         "inputs cannot be changed after prepare");
 }
 
 static int registry_no_output(struct mld_session *s, size_t index, struct mld_tensor *out,
@@ -85,7 +86,7 @@ int mld_backend_check(const struct mld_backend_ops *raw, struct mld_backend_ops 
     return 0;
 }
 
-/* --- the list ------------------------------------------------------------------------- */
+/* --- the list --------------------------------------------------------------------- */
 
 static struct {
     struct mld_backend_ops ops[MLD_REGISTRY_MAX];
@@ -171,8 +172,8 @@ int mld_backend_device(const struct mld_backend_ops *ops, const char *id,
     mld_free(devices);
     if (i < count)
         return 0;
-    return mld_error_set(err, MLD_E_NOT_FOUND, "backend '%s' has no device '%s'", ops->name,
-                         id);
+    return mld_error_set(err, MLD_E_NOT_FOUND, "backend '%s' has no device '%s'",
+                         ops->name, id);
 }
 
 int mld_registry_scan(const struct mld_backend_state **out, size_t *count,
@@ -188,7 +189,8 @@ int mld_registry_scan(const struct mld_backend_state **out, size_t *count,
             rc = registry_devices(s->ops, &s->devices, &s->device_count, &s->error);
         if (rc != 0) {
             s->probe.usable = false;
-            snprintf(s->probe.reason, sizeof(s->probe.reason), "%.255s", s->error.message);
+            snprintf(s->probe.reason, sizeof(s->probe.reason), "%.255s",
+                     s->error.message);
         }
     }
     registry.scanned = true;
@@ -197,7 +199,7 @@ int mld_registry_scan(const struct mld_backend_state **out, size_t *count,
     return 0;
 }
 
-/* --- words of --hardware -------------------------------------------------------------- */
+/* --- words of --hardware ---------------------------------------------------------- */
 
 #define MLD_WORDS_MAX 128
 
@@ -222,7 +224,8 @@ static void registry_add_word(struct registry_words *w, const char *text, size_t
 }
 
 /* Calls for each name of a comma list until one is equal; NULL word: adds all to w. */
-static bool registry_platform(const char *list, const char *word, struct registry_words *w)
+static bool registry_platform(const char *list, const char *word,
+                              struct registry_words *w)
 {
     for (const char *p = list; *p;) {
         size_t n = strcspn(p, ",");
@@ -253,8 +256,8 @@ static int registry_unknown(const char *hardware, struct mld_error *err)
         mld_error_set(err, MLD_E_NOT_FOUND, "unknown hardware '%s': did you mean '%s'?",
                       hardware, near);
     else
-        mld_error_set(err, MLD_E_NOT_FOUND, "unknown hardware '%s': there is %s", hardware,
-                      mld_str_c(&list));
+        mld_error_set(err, MLD_E_NOT_FOUND, "unknown hardware '%s': there is %s",
+                      hardware, mld_str_c(&list));
     mld_str_release(&list);
     return MLD_E_NOT_FOUND;
 }

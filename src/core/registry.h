@@ -41,7 +41,7 @@ int mld_registry_scan(const struct mld_backend_state **out, size_t *count,
 /* The backend and device that a --hardware word means: a platform ("cpu"), one device
  * ("cuda:1"). Unknown: nearest offered; known but unusable: the probe's reason. */
 int mld_registry_resolve(const char *hardware, const struct mld_backend_state **backend,
-                         const struct mld_device **device, struct mld_error *err)
-    MLD_MUST_CHECK;
+                         const struct mld_device **device,
+                         struct mld_error *err) MLD_MUST_CHECK;
 
 #endif

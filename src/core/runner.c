@@ -20,7 +20,7 @@
 #define MLD_RUNNER_TICK_MS  250         /* how often the cancel flag is looked at */
 #define MLD_RUNNER_GRACE_NS 5000000000u /* for a worker that has told all, to end */
 
-/* --- pipes ---------------------------------------------------------------------------- */
+/* --- pipes ------------------------------------------------------------------------ */
 
 static void runner_close(int *fd)
 {
@@ -95,7 +95,7 @@ static bool runner_read_events(struct runner *r)
     return !r->broken;
 }
 
-/* --- the wait ------------------------------------------------------------------------- */
+/* --- the wait --------------------------------------------------------------------- */
 
 /* Milliseconds to sleep until the deadline, at most a tick; UINT64_MAX: no deadline. */
 static int runner_patience(uint64_t now_ns, uint64_t deadline_ns)
@@ -159,7 +159,8 @@ static void runner_settle(struct runner *r)
             runner_read_tail(r);
     }
     mld_process_kill(&r->process);
-    while (r->process.out_fd >= 0 && !r->broken && !r->cancelled && runner_read_events(r)) {
+    while (r->process.out_fd >= 0 && !r->broken && !r->cancelled &&
+           runner_read_events(r)) {
         struct pollfd fd = {.fd = r->process.out_fd, .events = POLLIN};
         if (poll(&fd, 1, 0) <= 0)
             break;
@@ -171,7 +172,7 @@ static void runner_settle(struct runner *r)
     }
 }
 
-/* --- the verdict ---------------------------------------------------------------------- */
+/* --- the verdict ------------------------------------------------------------------ */
 
 /* Last line with something on it that the engine printed, made printable. */
 static void runner_last_words(const struct runner *r, char *out, size_t cap)
@@ -195,9 +196,15 @@ static void runner_last_words(const struct runner *r, char *out, size_t cap)
 static bool runner_tells_oom(const char *text)
 {
     static const char *const words[] = {
-        "bad_alloc",       "bad allocation",         "out of memory",
-        "Out of memory",   "Cannot allocate memory", "Failed to allocate memory",
-        "OUT_OF_MEMORY",   "OutOfMemory",            "not enough memory",
+        "bad_alloc",
+        "bad allocation",
+        "out of memory",
+        "Out of memory",
+        "Cannot allocate memory",
+        "Failed to allocate memory",
+        "OUT_OF_MEMORY",
+        "OutOfMemory",
+        "not enough memory",
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (strstr(text, words[i]))

@@ -35,7 +35,7 @@ struct mld_result {
         int64_t dims[MLD_MAX_RANK];
         double *values;
         size_t count;
-    } *outputs;
+    } * outputs;
     size_t output_count;
 };
 void mld_result_init(struct mld_result *r);
@@ -51,7 +51,7 @@ struct mld_run_observer {
 struct mld_run_params {
     const char *worker_path; /* the mldyno program: runs `<path> --worker` */
     const struct mld_run_observer *observer;
-    volatile int *cancel;    /* becomes non-zero: kill the worker, status cancelled */
+    volatile int *cancel; /* becomes non-zero: kill the worker, status cancelled */
 };
 void mld_run_case(const struct mld_case *c, const struct mld_run_params *params,
                   struct mld_result *out);

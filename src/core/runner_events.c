@@ -40,7 +40,8 @@ static void runner_on_device(struct runner *r, const struct mld_json *o)
     runner_copy(d->vendor, sizeof(d->vendor), o, "vendor");
     runner_copy(d->driver, sizeof(d->driver), o, "driver");
     d->memory_bytes = (uint64_t)mld_json_int(mld_json_get(o, "memory_bytes"), 0);
-    d->memory_free_bytes = (uint64_t)mld_json_int(mld_json_get(o, "memory_free_bytes"), 0);
+    d->memory_free_bytes =
+        (uint64_t)mld_json_int(mld_json_get(o, "memory_free_bytes"), 0);
     d->flags = (uint32_t)mld_json_int(mld_json_get(o, "flags"), 0);
 }
 

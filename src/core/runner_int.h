@@ -20,15 +20,16 @@ struct runner {
     char tail[MLD_RUNNER_TAIL]; /* of stdout and stderr: a ring */
     size_t tail_total;
     size_t samples_cap;
-    int phase; /* begun last; -1: none */
+    int phase;                 /* begun last; -1: none */
     unsigned char *output_raw; /* DATA of outputs[output_count - 1] so far */
     size_t output_bytes, output_have;
     enum mld_dtype output_dtype;
     int64_t oom_kills; /* before the start */
-    bool hello, timing, steady; /* told: greeting, the loop's verdict, and that it is good */
-    bool done;                  /* told: everything */
-    bool failed;                /* told: an error, in error */
-    bool broken;                /* what it told makes no sense: error says why */
+    bool hello, timing,
+        steady;  /* told: greeting, the loop's verdict, and that it is good */
+    bool done;   /* told: everything */
+    bool failed; /* told: an error, in error */
+    bool broken; /* what it told makes no sense: error says why */
     bool timed_out, cancelled;
     struct mld_error error;
 };

@@ -67,8 +67,8 @@ int mld_session_load(struct mld_core_session *s, const struct mld_load_params *p
     return 0;
 }
 
-int mld_session_prepare(struct mld_core_session *s, const struct mld_prepare_params *params,
-                        struct mld_error *err)
+int mld_session_prepare(struct mld_core_session *s,
+                        const struct mld_prepare_params *params, struct mld_error *err)
 {
     MLD_ASSERT(s->state == MLD_SESSION_LOADED);
     for (size_t i = 0; i < params->state_count; i++)
@@ -117,7 +117,8 @@ int mld_session_output(struct mld_core_session *s, size_t index, struct mld_tens
             count *= out->dims[i];
     }
     if (count < 0 || (unsigned)out->dtype >= MLD_DTYPE_COUNT ||
-        out->bytes != mld_dtype_bytes(out->dtype, count) || (!out->data && out->bytes > 0))
+        out->bytes != mld_dtype_bytes(out->dtype, count) ||
+        (!out->data && out->bytes > 0))
         rc = mld_error_set(err, MLD_E_ENGINE, "output %zu has no valid shape", index);
     return rc == 0 ? 0 : session_failed(s, "output", rc, err);
 }

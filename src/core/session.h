@@ -28,11 +28,12 @@ struct mld_core_session {
 /* ops come from the registry (defaults filled in). Options are checked against the
  * backend's table. */
 int mld_session_open(struct mld_core_session *s, const struct mld_backend_ops *ops,
-                     const struct mld_open_params *params, struct mld_error *err)
-    MLD_MUST_CHECK;
+                     const struct mld_open_params *params,
+                     struct mld_error *err) MLD_MUST_CHECK;
 int mld_session_load(struct mld_core_session *s, const struct mld_load_params *params,
                      struct mld_error *err) MLD_MUST_CHECK;
-int mld_session_prepare(struct mld_core_session *s, const struct mld_prepare_params *params,
+int mld_session_prepare(struct mld_core_session *s,
+                        const struct mld_prepare_params *params,
                         struct mld_error *err) MLD_MUST_CHECK;
 /* One run. The timing loop's path: adds an assertion and nothing else. */
 int mld_session_run(struct mld_core_session *s, struct mld_error *err) MLD_MUST_CHECK;

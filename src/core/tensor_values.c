@@ -22,7 +22,7 @@ int64_t mld_tensor_count(const int64_t *dims, int rank)
     return count;
 }
 
-/* --- 16-bit floats -------------------------------------------------------------------- */
+/* --- 16-bit floats ---------------------------------------------------------------- */
 
 /* Rounds a double to a binary16 (5 exponent bits, 10 fraction bits), ties to even. */
 static uint16_t tensor_to_f16(double x)
@@ -34,8 +34,8 @@ static uint16_t tensor_to_f16(double x)
     if (a >= 65520.0) /* halfway between the largest finite and 2^16 */
         return sign | 0x7C00u;
     int exponent;
-    (void)frexp(a, &exponent); /* a = f * 2^exponent, f in [0.5, 1) */
-    exponent = exponent < -13 ? -13 : exponent; /* subnormal from here on */
+    (void)frexp(a, &exponent);                   /* a = f * 2^exponent, f in [0.5, 1) */
+    exponent = exponent < -13 ? -13 : exponent;  /* subnormal from here on */
     long units = lrint(ldexp(a, 11 - exponent)); /* ulp is 2^(exponent - 11) */
     /* units is 1024..2048 for normal numbers: the carry of 2048 is the next exponent. */
     return (uint16_t)(sign | (uint16_t)(((exponent + 13) << 10) + units));
@@ -80,7 +80,7 @@ static double tensor_from_bf16(uint16_t h)
     return (double)f;
 }
 
-/* --- conversion ----------------------------------------------------------------------- */
+/* --- conversion ------------------------------------------------------------------- */
 
 struct tensor_range {
     double low, high; /* inclusive; 0, 0 for floats */
@@ -201,9 +201,10 @@ void mld_tensor_write(enum mld_dtype t, void *data, size_t first, size_t n,
         tensor_write_one(t, data, first + i, values[i]);
 }
 
-/* --- rules ---------------------------------------------------------------------------- */
+/* --- rules ------------------------------------------------------------------------ */
 
-/* A rule in numbers: element = from + floor or not of (s + 1) / 2 * span, or one value. */
+/* A rule in numbers: element = from + floor or not of (s + 1) / 2 * span, or one
+ * value. */
 struct tensor_rule {
     enum { RULE_FLOATS, RULE_SPREAD, RULE_VALUE, RULE_VALUES } kind;
     double from, span;
@@ -246,8 +247,8 @@ static int tensor_rule_of(const struct mld_case_input *in, int64_t count,
                                  "input '%s': %zu values given, its shape holds %lld",
                                  in->name, in->value_count, (long long)count);
     } else {
-        return mld_error_set(err, MLD_E_INVALID, "input '%s': unknown fill '%s'", in->name,
-                             in->fill);
+        return mld_error_set(err, MLD_E_INVALID, "input '%s': unknown fill '%s'",
+                             in->name, in->fill);
     }
     return 0;
 }
@@ -294,8 +295,8 @@ int mld_tensor_fill(const struct mld_case_input *in, void *data, struct mld_erro
         return 0;
     }
     for (size_t i = 0; i < (size_t)count; i += MLD_TENSOR_PIECE) {
-        size_t n = (size_t)count - i < MLD_TENSOR_PIECE ? (size_t)count - i
-                                                        : MLD_TENSOR_PIECE;
+        size_t n =
+            (size_t)count - i < MLD_TENSOR_PIECE ? (size_t)count - i : MLD_TENSOR_PIECE;
         tensor_piece(&rule, in, i, n, piece);
         mld_tensor_write(in->dtype, data, i, n, piece);
     }

@@ -83,11 +83,12 @@ struct timing_state {
     const struct mld_timing_params *p;
     struct mld_timing_result *out;
     uint64_t start_ns;
-    size_t next_look;     /* count at which the rule looks again */
+    size_t next_look; /* count at which the rule looks again */
     uint64_t longest_look_ns;
 };
 
-/* An explicit warm-up that ends too early spoils the rest: said once it is a tenth of it. */
+/* An explicit warm-up that ends too early spoils the rest: said once it is a tenth of
+ * it. */
 static void timing_judge_explicit(const struct mld_budget *b, size_t rest,
                                   struct mld_steady *s)
 {
@@ -155,8 +156,8 @@ static int timing_look(struct timing_state *t, size_t count, bool *enough,
     double elapsed = (double)(end - t->start_ns - t->out->evaluate_ns);
     double run = count > 0 ? elapsed / (double)count : 0.0;
     double pause = (double)t->longest_look_ns / MLD_TIMING_EVALUATE_MAX;
-    double runs = fmax((double)count * (MLD_TIMING_GROWTH - 1.0),
-                       run > 0.0 ? pause / run : 0.0);
+    double runs =
+        fmax((double)count * (MLD_TIMING_GROWTH - 1.0), run > 0.0 ? pause / run : 0.0);
     size_t room = (size_t)t->p->budget.max_samples - count;
     t->next_look = runs < (double)room ? count + (size_t)runs + 1 : count + room;
     return rc;
@@ -185,7 +186,8 @@ static int timing_finish(struct timing_state *t, size_t count, struct mld_error 
     if (!s.steady || count == out->warmup_count)
         return 0;
     struct mld_percentile median;
-    MLD_TRY(mld_summarize_median(t->p->samples_ns + s.begin, count - s.begin, &median, err));
+    MLD_TRY(
+        mld_summarize_median(t->p->samples_ns + s.begin, count - s.begin, &median, err));
     if (median.known && out->harness_ns > MLD_TIMING_OVERHEAD_MAX * median.value) {
         out->steady = false;
         snprintf(out->reason, sizeof(out->reason),

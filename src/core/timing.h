@@ -1,8 +1,8 @@
 /* timing.h: the loop that measures. It knows nothing of models: it calls one function
  * again and again and keeps how long each call took.
  *
- * One sample is one run: the time between two reads of a monotonic clock, the end of a run
- * being the start of the next, so the loop costs one clock read, one store and one
+ * One sample is one run: the time between two reads of a monotonic clock, the end of a
+ * run being the start of the next, so the loop costs one clock read, one store and one
  * indirect call per run. What it costs on this machine is measured with an empty function
  * and told beside the samples (harness_ns), never subtracted. Inside the timed region
  * nothing is allocated, logged, sent or polled; the runs come in chunks, and between
@@ -19,14 +19,14 @@
 
 /* How long and how well to measure. */
 struct mld_budget {
-    uint64_t min_time_ns;   /* of the steady part */
-    uint64_t max_time_ns;   /* of all runs together: then what is there is judged */
-    int64_t min_samples;    /* comes before max_time */
-    int64_t max_samples;    /* size of the sample array */
-    int64_t warmup;         /* runs to discard; -1: detected */
-    double target_width;    /* stop when the 95 % interval of the median is narrower than
-                               this share of the median (0.02 = 2 %) */
-    uint64_t timeout_ns;    /* of the whole case; then the worker is killed */
+    uint64_t min_time_ns; /* of the steady part */
+    uint64_t max_time_ns; /* of all runs together: then what is there is judged */
+    int64_t min_samples;  /* comes before max_time */
+    int64_t max_samples;  /* size of the sample array */
+    int64_t warmup;       /* runs to discard; -1: detected */
+    double target_width;  /* stop when the 95 % interval of the median is narrower than
+                             this share of the median (0.02 = 2 %) */
+    uint64_t timeout_ns;  /* of the whole case; then the worker is killed */
 };
 
 /* One run; 0 or an error that ends the loop. */
@@ -58,10 +58,10 @@ enum mld_timing_end {
 };
 
 struct mld_timing_result {
-    size_t count;         /* samples taken */
-    size_t warmup_count;  /* the first of them that are warm-up */
-    bool steady;          /* the rest is steady */
-    char reason[160];     /* not steady: why */
+    size_t count;        /* samples taken */
+    size_t warmup_count; /* the first of them that are warm-up */
+    bool steady;         /* the rest is steady */
+    char reason[160];    /* not steady: why */
     enum mld_timing_end end;
     uint64_t loop_ns;     /* from the first run to the end of the last, pauses included */
     size_t evaluations;   /* how often the stop rule looked */

@@ -1,5 +1,5 @@
-/* topology.c: the machine's processors through hwloc, with those that this process may not
- * use counted too: the affinity is told apart from the hardware. */
+/* topology.c: the machine's processors through hwloc, with those that this process may
+ * not use counted too: the affinity is told apart from the hardware. */
 #include "core/topology.h"
 
 #include <hwloc.h>

@@ -43,7 +43,7 @@ static int worker_no_memory(struct mld_error *err, const char *what)
     return mld_error_set(err, MLD_E_NO_MEMORY, "no memory for %s", what);
 }
 
-/* --- events --------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------- */
 
 static int worker_begin(struct worker *w, enum mld_phase phase, struct mld_error *err)
 {
@@ -117,7 +117,7 @@ static int worker_send_counters(struct worker *w, struct mld_error *err)
     return mld_event_send_json(w->fd, MLD_EVENT_COUNTERS, o, err);
 }
 
-/* --- the phases ----------------------------------------------------------------------- */
+/* --- the phases ------------------------------------------------------------------- */
 
 /* The whole of stdin; afterwards stdin is /dev/null, so that nothing waits on it. */
 static int worker_read_case(struct worker *w, struct mld_error *err)
@@ -157,7 +157,8 @@ static int worker_make_samples(struct worker *w, struct mld_error *err)
     size_t bytes, count = (size_t)w->c.budget.max_samples;
     if (w->c.task != MLD_TASK_MEASURE)
         return 0;
-    w->samples = mld_mul_size(count, sizeof(*w->samples), &bytes) ? mld_alloc(bytes) : NULL;
+    w->samples =
+        mld_mul_size(count, sizeof(*w->samples), &bytes) ? mld_alloc(bytes) : NULL;
     if (!w->samples)
         return worker_no_memory(err, "the samples");
     memset(w->samples, 0xFF, bytes);
@@ -208,8 +209,9 @@ static int worker_load(struct worker *w, struct mld_error *err)
     return worker_end(w, MLD_PHASE_LOAD, err);
 }
 
-static int worker_make_tensor(struct mld_tensor *t, const char *name, enum mld_dtype dtype,
-                              const int64_t *dims, int rank, struct mld_error *err)
+static int worker_make_tensor(struct mld_tensor *t, const char *name,
+                              enum mld_dtype dtype, const int64_t *dims, int rank,
+                              struct mld_error *err)
 {
     t->name = name;
     t->dtype = dtype;
@@ -218,7 +220,8 @@ static int worker_make_tensor(struct mld_tensor *t, const char *name, enum mld_d
     int64_t count = mld_tensor_count(dims, rank);
     t->bytes = count < 0 ? SIZE_MAX : mld_dtype_bytes(dtype, count);
     if (t->bytes == SIZE_MAX)
-        return mld_error_set(err, MLD_E_TOO_LARGE, "tensor '%s': shape is too large", name);
+        return mld_error_set(err, MLD_E_TOO_LARGE, "tensor '%s': shape is too large",
+                             name);
     return 0;
 }
 
@@ -246,8 +249,8 @@ static int worker_make_tensors(struct worker *w, struct mld_error *err)
     }
     for (size_t i = 0; i < c->output_count; i++) {
         const struct mld_case_output *o = &c->outputs[i];
-        MLD_TRY(worker_make_tensor(&w->outputs[i], o->name, o->dtype, o->dims, o->rank,
-                                   err));
+        MLD_TRY(
+            worker_make_tensor(&w->outputs[i], o->name, o->dtype, o->dims, o->rank, err));
     }
     return 0;
 }
@@ -273,7 +276,7 @@ static int worker_first_run(struct worker *w, struct mld_error *err)
     return worker_end(w, MLD_PHASE_FIRST_RUN, err);
 }
 
-/* --- measuring ------------------------------------------------------------------------ */
+/* --- measuring -------------------------------------------------------------------- */
 
 static int worker_run(void *ctx, struct mld_error *err)
 {
@@ -330,9 +333,9 @@ static int worker_send_timing(const struct worker *w, const struct mld_timing_re
     mld_json_set(o, "reason", mld_json_new_str(t->reason));
     mld_json_set(o, "harness_ns", mld_json_new_num(t->harness_ns));
     mld_json_set(o, "loop_ns", mld_json_new_int((int64_t)t->loop_ns));
-    mld_json_set(o, "cpu_time_share",
-                 mld_json_new_num(t->loop_ns > 0 ? seconds * 1e9 / (double)t->loop_ns
-                                                 : -1.0));
+    mld_json_set(
+        o, "cpu_time_share",
+        mld_json_new_num(t->loop_ns > 0 ? seconds * 1e9 / (double)t->loop_ns : -1.0));
     mld_json_set(o, "voluntary_switches",
                  mld_json_new_int(after->ru_nvcsw - before->ru_nvcsw));
     mld_json_set(o, "involuntary_switches",
@@ -375,7 +378,8 @@ static int worker_send_output(struct worker *w, const char *name,
     MLD_TRY(mld_event_send_json(w->fd, MLD_EVENT_OUTPUT, o, err));
     for (size_t at = 0; at < t->bytes; at += MLD_EVENT_MAX) {
         size_t n = t->bytes - at < MLD_EVENT_MAX ? t->bytes - at : MLD_EVENT_MAX;
-        MLD_TRY(mld_event_send(w->fd, MLD_EVENT_DATA, (const char *)t->data + at, n, err));
+        MLD_TRY(
+            mld_event_send(w->fd, MLD_EVENT_DATA, (const char *)t->data + at, n, err));
     }
     return 0;
 }

@@ -48,7 +48,8 @@ double mld_incomplete_beta(double a, double b, double x)
         return 0.0;
     if (x >= 1.0)
         return 1.0;
-    double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
+    double front =
+        exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x));
     if (x < (a + 1.0) / (a + b + 2.0))
         return front * interval_beta_fraction(a, b, x) / a;
     return 1.0 - front * interval_beta_fraction(b, a, 1.0 - x) / b;
@@ -104,7 +105,8 @@ double mld_student_t(double p, double df)
     if (p == 0.5)
         return 0.0;
     bool upper = p > 0.5;
-    double tail = upper ? 1.0 - p : p; /* P(T > t) = I_{df / (df + t^2)}(df / 2, 1/2) / 2 */
+    double tail =
+        upper ? 1.0 - p : p; /* P(T > t) = I_{df / (df + t^2)}(df / 2, 1/2) / 2 */
     double a = 0.0, b = 1.0;
     for (int i = 0; i < 200; i++) {
         double mid = 0.5 * (a + b);
@@ -144,8 +146,8 @@ double mld_autocorrelation(const double *x, size_t n, size_t lag)
     return interval_autocovariance(x, n, lag, mean) / variance;
 }
 
-/* Integrated autocorrelation time: 1 + 2 * sum of autocorrelations, cut where the sum of a
- * pair of neighbours is no longer positive (in theory it always is for a reversible
+/* Integrated autocorrelation time: 1 + 2 * sum of autocorrelations, cut where the sum of
+ * a pair of neighbours is no longer positive (in theory it always is for a reversible
  * process) and kept from rising again. */
 static double interval_tau(const double *x, size_t n)
 {

@@ -13,9 +13,10 @@
 #define MLD_CONFIDENCE 0.95
 
 /* Smallest sample count from which percentile q (0 < q < 1) is printed: the smallest n
- * with q^n <= 0.01, i.e. the chance that all n samples lie below the true percentile is at
- * most 1 %. This is MLPerf LoadGen's early-stopping bound with no sample over the limit,
- * tolerance 0 and 99 % confidence: p50 7, p90 44, p95 90, p97 152, p99 459, p99.9 4603. */
+ * with q^n <= 0.01, i.e. the chance that all n samples lie below the true percentile is
+ * at most 1 %. This is MLPerf LoadGen's early-stopping bound with no sample over the
+ * limit, tolerance 0 and 99 % confidence: p50 7, p90 44, p95 90, p97 152, p99 459, p99.9
+ * 4603. */
 int64_t mld_percentile_needed(double q);
 
 /* Ranks (1-based, fractional: between order statistics k and k+1 the position is linear)

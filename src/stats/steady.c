@@ -1,9 +1,10 @@
 /* steady.c: where a series of run times becomes steady, and whether it is.
  *
  * The series is reduced to at most 512 group medians, cut into segments of equal level by
- * optimal partitioning, and each level is compared with the level of the second half. What
- * comes before the last stretch at that level is warm-up; a drift, a late change or an
- * alternation of levels inside it is a reason for mistrust (docs/method.md, Steady state). */
+ * optimal partitioning, and each level is compared with the level of the second half.
+ * What comes before the last stretch at that level is warm-up; a drift, a late change or
+ * an alternation of levels inside it is a reason for mistrust (docs/method.md, Steady
+ * state). */
 #include "stats/summary.h"
 
 #include "base/alloc.h"
@@ -23,14 +24,14 @@
 
 /* Work space of one detection: all arrays hold one value per group. */
 struct steady_work {
-    double *level;  /* group medians, then cleaned of lone outliers */
+    double *level; /* group medians, then cleaned of lone outliers */
     double *spare;
     double *sum, *square; /* prefix sums, one longer */
     double *cost;         /* cost of the best partition of the first i groups */
     size_t *cut;          /* where its last segment begins */
     size_t count;
-    size_t group;  /* samples in a group */
-    double noise;  /* long-run standard deviation of one group */
+    size_t group; /* samples in a group */
+    double noise; /* long-run standard deviation of one group */
 };
 
 static int steady_compare(const void *a, const void *b)
@@ -58,8 +59,9 @@ static double steady_difference(const double *x, size_t n, size_t lag, double *s
 
 /* Robust noise of a series whose level may jump: from differences, so that jumps hardly
  * count. Neighbours may be correlated: with d1, d2 the differences at lags 1 and 2,
- * rho = d2^2 / d1^2 - 1 for a first-order autoregression (Chakar et al. 2017), and sums of
- * such noise grow like those of independent noise of d1^2 (1 + rho) / (2 (1 - rho)^2). */
+ * rho = d2^2 / d1^2 - 1 for a first-order autoregression (Chakar et al. 2017), and sums
+ * of such noise grow like those of independent noise of d1^2 (1 + rho) / (2 (1 -
+ * rho)^2). */
 static double steady_noise(const double *x, size_t n, double *spare)
 {
     double d1 = steady_difference(x, n, 1, spare);
@@ -81,7 +83,8 @@ static void steady_clean(struct steady_work *w)
         from = from + 7 > w->count ? w->count - 7 : from;
         double around[7];
         double middle = steady_median(w->level + from, 7, around);
-        w->spare[i] = fmin(fmax(w->level[i], middle - 3.0 * spread), middle + 3.0 * spread);
+        w->spare[i] =
+            fmin(fmax(w->level[i], middle - 3.0 * spread), middle + 3.0 * spread);
     }
     memcpy(w->level, w->spare, w->count * sizeof(*w->level));
 }
@@ -132,11 +135,11 @@ static bool steady_equal(const struct steady_work *w, double a, size_t na, doubl
 
 /* What the segments tell, read from the last to the first. */
 struct steady_levels {
-    size_t begin;    /* first group of the steady stretch; count: there is none */
-    size_t changes;  /* how often the series left its level */
-    double level;    /* that of the second half */
-    double other;    /* the other level seen last; NaN: none */
-    size_t late;     /* groups since the series left its level for good; 0: it did not */
+    size_t begin;   /* first group of the steady stretch; count: there is none */
+    size_t changes; /* how often the series left its level */
+    double level;   /* that of the second half */
+    double other;   /* the other level seen last; NaN: none */
+    size_t late;    /* groups since the series left its level for good; 0: it did not */
 };
 
 static struct steady_levels steady_judge_levels(const struct steady_work *w)
@@ -221,7 +224,8 @@ static void steady_judge(struct steady_work *w, size_t n, struct mld_steady *out
     steady_clean(w);
     w->noise = steady_noise(w->level, w->count, w->spare);
     double middle = steady_median(w->level, w->count, w->spare);
-    /* Less noise than this is of no interest, and a clock's steps would look like levels. */
+    /* Less noise than this is of no interest, and a clock's steps would look like
+     * levels. */
     w->noise = fmax(w->noise, fmax(MLD_STEADY_LEVEL * middle / 10.0, 1.0));
     steady_segment(w);
     struct steady_levels l = steady_judge_levels(w);

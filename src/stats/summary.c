@@ -37,9 +37,10 @@ static double summary_at_rank(const double *sorted, size_t n, double rank)
  * only where the lag-1 autocorrelation alone is significant (one-sided 5 %). */
 #define MLD_CORRELATION_MIN 20
 
-/* Effective count for quantile q: that of the series "was this sample below the quantile",
- * whose mean is what the binomial argument is about. Far in the tail that series is nearly
- * constant and says nothing, so the level is kept where at least 20 samples lie beyond. */
+/* Effective count for quantile q: that of the series "was this sample below the
+ * quantile", whose mean is what the binomial argument is about. Far in the tail that
+ * series is nearly constant and says nothing, so the level is kept where at least 20
+ * samples lie beyond. */
 static double summary_effective_count(const uint64_t *samples, const double *sorted,
                                       size_t n, double q, double *scratch)
 {
@@ -75,8 +76,8 @@ static void summary_percentile(const uint64_t *samples, const double *sorted, si
 }
 
 /* Interval of the mean by non-overlapping batch means (Conway 1963; Law & Carson 1979):
- * sqrt(n) batches, at least 10 and at most 30, whose means are as good as independent once
- * a batch is longer than the correlation; then Student's t. */
+ * sqrt(n) batches, at least 10 and at most 30, whose means are as good as independent
+ * once a batch is longer than the correlation; then Student's t. */
 static void summary_mean_interval(const uint64_t *samples, size_t n,
                                   struct mld_summary *out)
 {
@@ -162,7 +163,8 @@ int mld_summarize(const uint64_t *samples_ns, size_t n, struct mld_summary *out,
     for (size_t i = 0; i < n; i++)
         w.scratch[i] = (double)samples_ns[i];
     out->autocorrelation = mld_autocorrelation(w.scratch, n, 1);
-    out->effective_count = summary_effective_count(samples_ns, w.sorted, n, 0.5, w.scratch);
+    out->effective_count =
+        summary_effective_count(samples_ns, w.sorted, n, 0.5, w.scratch);
     for (int k = 0; k < MLD_PERCENTILE_COUNT; k++)
         summary_percentile(samples_ns, w.sorted, n, summary_quantiles[k], w.scratch,
                            &out->p[k]);

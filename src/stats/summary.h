@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 /* A percentile with its 95 % order-statistic interval. known is false where the sample
- * count does not support it: value, low, high are NaN then, and `needed` is the count that
- * would do. low or high alone is NaN where samples resemble their neighbours so much that
- * there are too few independent ones for that limit. */
+ * count does not support it: value, low, high are NaN then, and `needed` is the count
+ * that would do. low or high alone is NaN where samples resemble their neighbours so much
+ * that there are too few independent ones for that limit. */
 struct mld_percentile {
     double q; /* 0.5 */
     bool known;
@@ -43,7 +43,7 @@ int mld_summarize_median(const uint64_t *samples_ns, size_t n, struct mld_percen
 /* Steady state of a series: where it begins and whether it holds. */
 struct mld_steady {
     bool steady;
-    size_t begin;     /* first steady sample: those before are warm-up; n: there is none */
+    size_t begin; /* first steady sample: those before are warm-up; n: there is none */
     char reason[160]; /* not steady: why, in words for a person */
 };
 int mld_steady_detect(const uint64_t *samples_ns, size_t n, struct mld_steady *out,

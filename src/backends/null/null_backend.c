@@ -1,8 +1,10 @@
-/* null_backend.c: a backend that computes nothing and can do everything else: any latency,
- * any noise, any failure at any stage. It is there to test mldyno itself, so that the loop,
- * the statistics, the store and the command line need no engine to be tried.
+/* null_backend.c: a backend that computes nothing and can do everything else: any
+ * latency, any noise, any failure at any stage. It is there to test mldyno itself, so
+ * that the loop, the statistics, the store and the command line need no engine to be
+ * tried.
  *
- * Everything it draws comes from the seed: equal options and seed give equal run times. */
+ * Everything it draws comes from the seed: equal options and seed give equal run
+ * times. */
 #include "backends/null/null_backend.h"
 
 #include "base/alloc.h"
@@ -113,7 +115,7 @@ struct mld_session {
     int64_t runs;
     double z; /* of the correlated noise */
     atomic_int cancelled;
-    void *memory;             /* of the loaded model */
+    void *memory;                        /* of the loaded model */
     struct mld_tensor *inputs, *outputs; /* shapes; outputs own zero-filled data */
     size_t input_count, output_count;
 };
@@ -125,7 +127,7 @@ void mld_null_set_clock(const struct mld_clock *clock)
     null_clock = clock;
 }
 
-/* --- options -------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------- */
 
 static int null_bad_value(struct mld_error *err, const char *key, const char *value)
 {
@@ -151,9 +153,9 @@ static bool null_set_stage(struct mld_session *s, const char *value)
     char name[16];
     size_t n = strcspn(value, ":");
     s->fail_count = 1;
-    if (n >= sizeof(name) || (value[n] == ':' && (!mld_parse_i64(value + n + 1,
-                                                                 &s->fail_count) ||
-                                                  s->fail_count < 1)))
+    if (n >= sizeof(name) ||
+        (value[n] == ':' &&
+         (!mld_parse_i64(value + n + 1, &s->fail_count) || s->fail_count < 1)))
         return false;
     memcpy(name, value, n);
     name[n] = '\0';
@@ -193,7 +195,7 @@ static int null_set_option(struct mld_session *s, const char *key, const char *v
     return good && choice >= 0 ? 0 : null_bad_value(err, key, value);
 }
 
-/* --- faults --------------------------------------------------------------------------- */
+/* --- faults ----------------------------------------------------------------------- */
 
 static void null_hang(struct mld_session *s)
 {
@@ -218,17 +220,20 @@ static int null_fault_now(struct mld_session *s, enum null_stage stage,
     ssize_t written;
     switch (s->fault) {
     case NULL_FAULT_ERROR:
-        return mld_error_set(err, MLD_E_ENGINE, "%s failed because it was asked to", name);
+        return mld_error_set(err, MLD_E_ENGINE, "%s failed because it was asked to",
+                             name);
     case NULL_FAULT_UNSUPPORTED:
         return mld_error_set(err, MLD_E_UNSUPPORTED,
-                             "operator 'Nothing' is not implemented (asked for in %s)", name);
+                             "operator 'Nothing' is not implemented (asked for in %s)",
+                             name);
     case NULL_FAULT_OOM:
         block = mld_alloc(SIZE_MAX / 2);
         mld_free(block);
         return mld_error_set(err, MLD_E_NO_MEMORY, "no memory in %s, as asked", name);
     case NULL_FAULT_BAD_ALLOC:
-        fprintf(stderr, "terminate called after throwing an instance of 'std::bad_alloc'\n"
-                        "  what():  std::bad_alloc\n");
+        fprintf(stderr,
+                "terminate called after throwing an instance of 'std::bad_alloc'\n"
+                "  what():  std::bad_alloc\n");
         abort();
     case NULL_FAULT_CRASH:
         fprintf(stderr, "null: about to crash in %s\n", name);
@@ -260,7 +265,7 @@ static int null_stage_enter(struct mld_session *s, enum null_stage stage,
     return null_fault_now(s, stage, err);
 }
 
-/* --- life ----------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------- */
 
 static int null_probe(struct mld_probe *out, struct mld_error *err)
 {
@@ -329,7 +334,8 @@ static int null_load(struct mld_session *s, const struct mld_load_params *params
                              params->onnx_path);
     if (s->memory_bytes == 0)
         return 0;
-    s->memory = s->memory_bytes <= SIZE_MAX / 2 ? mld_alloc((size_t)s->memory_bytes) : NULL;
+    s->memory =
+        s->memory_bytes <= SIZE_MAX / 2 ? mld_alloc((size_t)s->memory_bytes) : NULL;
     if (!s->memory)
         return mld_error_set(err, MLD_E_NO_MEMORY, "no memory for a model of %llu bytes",
                              (unsigned long long)s->memory_bytes);
@@ -375,7 +381,7 @@ static int null_prepare(struct mld_session *s, const struct mld_prepare_params *
     return 0;
 }
 
-/* --- runs ----------------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------------------- */
 
 /* Uniform in (0, 1): splitmix64 (Steele, Lea, Flood 2014). */
 static double null_uniform(struct mld_session *s)
@@ -430,8 +436,8 @@ static double null_factor(struct mld_session *s)
 static void null_pass(struct mld_session *s, uint64_t ns)
 {
     const struct mld_clock *clock = null_clock ? null_clock : mld_clock_real();
-    bool spin = s->wait == NULL_WAIT_SPIN ||
-                (s->wait == NULL_WAIT_AUTO && ns < MLD_NULL_SPIN_NS);
+    bool spin =
+        s->wait == NULL_WAIT_SPIN || (s->wait == NULL_WAIT_AUTO && ns < MLD_NULL_SPIN_NS);
     if (null_clock) { /* a fake one: only sleeping moves it */
         clock->sleep_ns(clock->ctx, ns);
         return;
@@ -439,8 +445,9 @@ static void null_pass(struct mld_session *s, uint64_t ns)
     uint64_t end = mld_now_ns(clock) + ns, now;
     while ((now = mld_now_ns(clock)) < end && !atomic_load(&s->cancelled))
         if (!spin)
-            clock->sleep_ns(clock->ctx,
-                            end - now < MLD_NULL_SLICE_NS ? end - now : MLD_NULL_SLICE_NS);
+            clock->sleep_ns(clock->ctx, end - now < MLD_NULL_SLICE_NS
+                                            ? end - now
+                                            : MLD_NULL_SLICE_NS);
 }
 
 static int null_run(struct mld_session *s, struct mld_error *err)
@@ -460,8 +467,8 @@ static int null_set_input(struct mld_session *s, size_t index, const void *data,
 {
     (void)data; /* nothing looks at it */
     if (index >= s->input_count || bytes != s->inputs[index].bytes)
-        return mld_error_set(err, MLD_E_INVALID, "input %zu does not hold %zu bytes", index,
-                             bytes);
+        return mld_error_set(err, MLD_E_INVALID, "input %zu does not hold %zu bytes",
+                             index, bytes);
     return 0;
 }
 
