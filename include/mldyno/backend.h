@@ -11,10 +11,11 @@
  *                                            \-> set_input, output, counters between runs
  *
  * cancel may be called from another thread or a signal handler at any time after open.
- * Ownership: strings and arrays passed in are borrowed for the call unless said otherwise;
- * what a backend hands out stays its own until the call named in the slot's comment.
- * Nothing that a backend allocated is freed by the core. Engines are loaded at run time
- * (dlopen) and never unloaded; a missing engine is a probe with a reason, not an error. */
+ * Ownership: strings and arrays passed in are borrowed for the call unless said
+ * otherwise; what a backend hands out stays its own until the call named in the slot's
+ * comment. Nothing that a backend allocated is freed by the core. Engines are loaded at
+ * run time (dlopen) and never unloaded; a missing engine is a probe with a reason, not an
+ * error. */
 #ifndef MLDYNO_BACKEND_H
 #define MLDYNO_BACKEND_H
 
@@ -28,7 +29,8 @@
 extern "C" {
 #endif
 
-#define MLD_BACKEND_ABI 1u /* raised when a slot changes; appending a slot raises size */
+#define MLD_BACKEND_ABI 1u /* raised when a slot changes; appending a slot raises size   \
+                            */
 /* Bytes of the first published table: one that is shorter is refused. */
 #define MLD_BACKEND_SIZE_MIN                                                             \
     (offsetof(struct mld_backend_ops, close) + sizeof(void (*)(struct mld_session *)))
@@ -76,10 +78,10 @@ struct mld_key_value {
 
 /* How a session is opened. */
 struct mld_open_params {
-    const char *device;    /* mld_device.id */
-    int threads;           /* compute threads of the engine; 0 = all cores of this process */
-    const char *precision; /* "fp32" ... */
-    uint64_t seed;         /* of whatever the backend draws */
+    const char *device; /* mld_device.id */
+    int threads;        /* compute threads of the engine; 0 = all cores of this process */
+    const char *precision;               /* "fp32" ... */
+    uint64_t seed;                       /* of whatever the backend draws */
     const struct mld_key_value *options; /* -o key=value, checked against the table */
     size_t option_count;
 };
@@ -107,8 +109,9 @@ struct mld_state_pair {
     size_t input, output;
 };
 struct mld_prepare_params {
-    const struct mld_tensor *inputs; /* copied, or bound in place, before the call returns:
-                                        the caller keeps data alive until unload */
+    const struct mld_tensor
+        *inputs; /* copied, or bound in place, before the call returns:
+                    the caller keeps data alive until unload */
     size_t input_count;
     const struct mld_tensor *outputs; /* name, dtype, dims are what the artifact promises;
                                          data is NULL */
@@ -119,27 +122,28 @@ struct mld_prepare_params {
 
 /* What counters tells after at least one run; -1 (or "") is unknown. */
 struct mld_counters {
-    int64_t nodes_total;           /* nodes of the graph that the engine executes */
-    int64_t nodes_on_device;       /* of these, on the wanted device */
-    char provider[64];             /* who ran them: "CPUExecutionProvider" */
-    int64_t device_memory_bytes;   /* peak that the engine or driver tells */
-    char precision_effective[16];  /* "fp32"; "" unknown */
-    int precision_emulated;        /* 1, 0, -1 unknown */
+    int64_t nodes_total;          /* nodes of the graph that the engine executes */
+    int64_t nodes_on_device;      /* of these, on the wanted device */
+    char provider[64];            /* who ran them: "CPUExecutionProvider" */
+    int64_t device_memory_bytes;  /* peak that the engine or driver tells */
+    char precision_effective[16]; /* "fp32"; "" unknown */
+    int precision_emulated;       /* 1, 0, -1 unknown */
 };
 
 struct mld_session; /* a backend's own; defined by it */
 
 struct mld_backend_ops {
-    uint32_t abi;         /* MLD_BACKEND_ABI */
-    uint32_t size;        /* sizeof(struct mld_backend_ops) */
-    const char *name;     /* "ort": unique, lower case */
-    const char *summary;  /* one line for `mldyno hardware` */
-    uint32_t flags;       /* MLD_BACKEND_* */
+    uint32_t abi;                             /* MLD_BACKEND_ABI */
+    uint32_t size;                            /* sizeof(struct mld_backend_ops) */
+    const char *name;                         /* "ort": unique, lower case */
+    const char *summary;                      /* one line for `mldyno hardware` */
+    uint32_t flags;                           /* MLD_BACKEND_* */
     const struct mld_backend_option *options; /* ends with key NULL; NULL: none */
     const char *platforms; /* comma list of all that devices could name here, so that a
                               missing engine can be explained; NULL: the name */
 
-    /* required. Looks for the engine; returns 0 with out filled also when it is missing. */
+    /* required. Looks for the engine; returns 0 with out filled also when it is missing.
+     */
     int (*probe)(struct mld_probe *out, struct mld_error *err);
 
     /* required. Writes up to cap devices to out and their full number to *count. Called

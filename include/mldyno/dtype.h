@@ -31,11 +31,11 @@ enum mld_dtype {
 
 #define MLD_MAX_RANK 8 /* dimensions of a tensor, at most */
 
-const char *mld_dtype_name(enum mld_dtype t);        /* "f32" */
-unsigned mld_dtype_bits(enum mld_dtype t);           /* 32 */
-int mld_dtype_onnx(enum mld_dtype t);                /* TensorProto.DataType */
-int mld_dtype_parse(const char *name);               /* enum value, or -1 */
-int mld_dtype_from_onnx(int onnx);                   /* enum value, or -1 */
+const char *mld_dtype_name(enum mld_dtype t); /* "f32" */
+unsigned mld_dtype_bits(enum mld_dtype t);    /* 32 */
+int mld_dtype_onnx(enum mld_dtype t);         /* TensorProto.DataType */
+int mld_dtype_parse(const char *name);        /* enum value, or -1 */
+int mld_dtype_from_onnx(int onnx);            /* enum value, or -1 */
 /* Bytes of count elements, 4-bit types packed two to a byte (the last one padded);
  * SIZE_MAX when count is negative or no object can be that large (PTRDIFF_MAX). */
 size_t mld_dtype_bytes(enum mld_dtype t, int64_t count);

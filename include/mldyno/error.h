@@ -1,10 +1,10 @@
 /* error.h: result codes and the caller-owned error message.
  *
- * Every function that can fail returns int: 0 (MLD_OK) or a negative MLD_E_* code, and takes
- * a struct mld_error as its last parameter (may be NULL). The message is written where the
- * fault is found and is not overwritten on the way up; a module border may prefix it once
- * with mld_error_context(). Messages are one line, lower case, no full stop, subject in
- * single quotes: cannot open 'x.json': No such file or directory. */
+ * Every function that can fail returns int: 0 (MLD_OK) or a negative MLD_E_* code, and
+ * takes a struct mld_error as its last parameter (may be NULL). The message is written
+ * where the fault is found and is not overwritten on the way up; a module border may
+ * prefix it once with mld_error_context(). Messages are one line, lower case, no full
+ * stop, subject in single quotes: cannot open 'x.json': No such file or directory. */
 #ifndef MLDYNO_ERROR_H
 #define MLDYNO_ERROR_H
 
@@ -23,7 +23,8 @@ extern "C" {
 #endif
 
 /* X(NAME, value, text, exit): exit is the program's exit code when a command ends on it:
- * 1 a case failed, 2 usage (what the user wrote), 3 environment (what the machine has). */
+ * 1 a case failed, 2 usage (what the user wrote), 3 environment (what the machine has).
+ */
 #define MLD_ERROR_CODES(X)                                                               \
     X(INVALID, -1, "invalid argument", 2)                                                \
     X(NOT_FOUND, -2, "not found", 2)                                                     \
@@ -78,8 +79,7 @@ int mld_error_exit(int code);         /* the exit code of the table; 0 for MLD_O
     } while (0)
 
 /* A broken invariant is a bug in mldyno: says where and aborts, in every build type. */
-#define MLD_ASSERT(cond)                                                                 \
-    ((cond) ? (void)0 : mld_assert_failed(#cond, __FILE__, __LINE__))
+#define MLD_ASSERT(cond) ((cond) ? (void)0 : mld_assert_failed(#cond, __FILE__, __LINE__))
 #if defined(__GNUC__) || defined(__clang__)
 __attribute__((noreturn))
 #endif

@@ -53,13 +53,16 @@ int mld_case_from_artifact(const struct mld_artifact *a, struct mld_arena *arena
     out->artifact_dir = a->dir;
     out->precision = mld_json_str(mld_json_get(a->manifest, "precision"), "fp32");
     out->inputs = mld_arena_array(arena, mld_json_count(inputs) + 1, sizeof *out->inputs);
-    out->outputs = mld_arena_array(arena, mld_json_count(outputs) + 1, sizeof *out->outputs);
+    out->outputs =
+        mld_arena_array(arena, mld_json_count(outputs) + 1, sizeof *out->outputs);
     if (!out->inputs || !out->outputs)
         return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
     int rc = 0;
-    for (const struct mld_json *v = mld_json_first(inputs); v && !rc; v = mld_json_next(v))
+    for (const struct mld_json *v = mld_json_first(inputs); v && !rc;
+         v = mld_json_next(v))
         rc = case_input(v, &out->inputs[out->input_count++]);
-    for (const struct mld_json *v = mld_json_first(outputs); v && !rc; v = mld_json_next(v))
+    for (const struct mld_json *v = mld_json_first(outputs); v && !rc;
+         v = mld_json_next(v))
         rc = case_output(v, &out->outputs[out->output_count++]);
     if (rc)
         return mld_error_set(err, rc, "'%s/manifest.json' is damaged: remove the folder",

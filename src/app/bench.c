@@ -22,11 +22,12 @@ struct bench {
     struct mld_bench_outcome *out;
     struct mld_store *store; /* NULL: rows are not kept */
     struct mld_environment env;
-    char *self;              /* this program, the worker too */
+    char *self; /* this program, the worker too */
     const char *run_id;
 };
 
-/* --- the line that repeats a case ---------------------------------------------------------- */
+/* --- the line that repeats a case
+ * ---------------------------------------------------------- */
 
 static void reproduce_int(struct mld_str *s, const char *option, int64_t x)
 {
@@ -94,7 +95,8 @@ static const char *bench_reproduce(const struct bench *b, const struct mld_plan_
     return text ? text : "";
 }
 
-/* --- one case ------------------------------------------------------------------------------ */
+/* --- one case
+ * ------------------------------------------------------------------------------ */
 
 static void row_fail(struct mld_row *r, enum mld_status status, const char *reason)
 {
@@ -102,7 +104,8 @@ static void row_fail(struct mld_row *r, enum mld_status status, const char *reas
     snprintf(r->result.reason, sizeof r->result.reason, "%s", reason);
 }
 
-/* The status of a case that could not be built: the user's wish, or the machine's lack. */
+/* The status of a case that could not be built: the user's wish, or the machine's lack.
+ */
 static enum mld_status status_of_error(int code)
 {
     switch (code) {
@@ -117,13 +120,15 @@ static enum mld_status status_of_error(int code)
     }
 }
 
-static void row_names(const struct bench *b, const struct mld_plan_case *c, struct mld_row *r)
+static void row_names(const struct bench *b, const struct mld_plan_case *c,
+                      struct mld_row *r)
 {
     const struct mld_model *m = &b->plan->models[c->model];
     struct mld_arena *a = &b->out->arena;
     r->model = mld_arena_strdup(a, m->label);
     r->model_type = m->model_type;
-    r->class_name = m->class_name ? mld_arena_strdup(a, m->class_name) : m->type->default_class;
+    r->class_name =
+        m->class_name ? mld_arena_strdup(a, m->class_name) : m->type->default_class;
     r->checkpoint = m->checkpoint;
     r->categories = m->type->categories;
     r->hardware = mld_arena_strdup(a, c->hardware);
@@ -139,7 +144,8 @@ static void row_names(const struct bench *b, const struct mld_plan_case *c, stru
     r->reproduce = bench_reproduce(b, c, r);
 }
 
-/* Builds the graph for what the row tells of it; false: the row already has its status. */
+/* Builds the graph for what the row tells of it; false: the row already has its status.
+ */
 static bool row_describe(const struct bench *b, const struct mld_plan_case *c,
                          struct mld_row *r)
 {
@@ -150,7 +156,8 @@ static bool row_describe(const struct bench *b, const struct mld_plan_case *c,
     struct mld_error err = {0};
     struct mld_arch_shapes shapes = b->req->shapes;
     shapes.batch = c->batch;
-    int rc = mld_model_build(m, c->mode, &shapes, b->req->layers, &arena, &g, &info, &err);
+    int rc =
+        mld_model_build(m, c->mode, &shapes, b->req->layers, &arena, &g, &info, &err);
     if (rc == 0) {
         struct mld_cost cost = mld_graph_cost(g);
         r->class_name = mld_arena_strdup(&b->out->arena, info.class_name);
@@ -171,11 +178,13 @@ static bool row_describe(const struct bench *b, const struct mld_plan_case *c,
         if (needed > (double)b->env.memory_total_bytes && b->env.memory_total_bytes > 0) {
             char reason[200], have[32], need[32];
             snprintf(need, sizeof need, "%.1f GB", needed / 1e9);
-            snprintf(have, sizeof have, "%.1f GB", (double)b->env.memory_total_bytes / 1e9);
-            snprintf(reason, sizeof reason,
-                     "needs at least %s (weights and activations), this machine has %s: try "
-                     "--layers N or a smaller batch",
-                     need, have);
+            snprintf(have, sizeof have, "%.1f GB",
+                     (double)b->env.memory_total_bytes / 1e9);
+            snprintf(
+                reason, sizeof reason,
+                "needs at least %s (weights and activations), this machine has %s: try "
+                "--layers N or a smaller batch",
+                need, have);
             row_fail(r, MLD_STATUS_SKIPPED, reason);
             rc = MLD_E_NO_MEMORY;
         }
@@ -206,8 +215,8 @@ static void on_progress(void *ctx, size_t runs, double median_ns)
         e->b->observer->progress(e->b->observer->ctx, e->row, runs, median_ns);
 }
 
-/* Runs the built artifact in a worker; the row's names of device and engine stay where the
- * worker died before it could tell them. */
+/* Runs the built artifact in a worker; the row's names of device and engine stay where
+ * the worker died before it could tell them. */
 static void row_measure(const struct bench *b, const struct mld_plan_case *c,
                         const struct mld_artifact *artifact, struct mld_row *r)
 {
@@ -220,8 +229,8 @@ static void row_measure(const struct bench *b, const struct mld_plan_case *c,
         mld_arena_release(&arena);
         return;
     }
-    struct mld_key_value *options = mld_arena_array(&arena, b->req->option_count + 1,
-                                                    sizeof *options);
+    struct mld_key_value *options =
+        mld_arena_array(&arena, b->req->option_count + 1, sizeof *options);
     for (size_t i = 0; options && i < b->req->option_count; i++)
         if (mld_plan_option_known(c->backend->ops, b->req->options[i].key))
             options[cc.option_count++] = b->req->options[i];
@@ -259,8 +268,10 @@ static void bench_case(const struct bench *b, const struct mld_plan_case *c,
         return;
     if (strcmp(c->precision, "fp32") != 0) {
         char reason[160];
-        snprintf(reason, sizeof reason, "precision %s cannot be built by this version: "
-                 "fp32 can", c->precision);
+        snprintf(reason, sizeof reason,
+                 "precision %s cannot be built by this version: "
+                 "fp32 can",
+                 c->precision);
         row_fail(r, MLD_STATUS_UNSUPPORTED, reason);
         return;
     }
@@ -294,7 +305,8 @@ static void bench_case(const struct bench *b, const struct mld_plan_case *c,
     mld_artifact_close(&artifact);
 }
 
-/* --- the whole ------------------------------------------------------------------------------ */
+/* --- the whole
+ * ------------------------------------------------------------------------------ */
 
 static int bench_store_open(struct bench *b, struct mld_error *err)
 {
@@ -330,17 +342,18 @@ static int bench_store_availability(struct bench *b, struct mld_error *err)
     MLD_TRY(mld_registry_scan(&states, &n, err));
     for (size_t i = 0; i < n; i++) {
         const struct mld_backend_state *s = &states[i];
-        for (size_t d = 0; d < (s->device_count ? s->device_count : 1) && count < 64; d++) {
+        for (size_t d = 0; d < (s->device_count ? s->device_count : 1) && count < 64;
+             d++) {
             const struct mld_device *dev = s->device_count ? &s->devices[d] : NULL;
-            rows[count++] = (struct mld_store_availability){
-                .backend = s->ops->name,
-                .engine = s->probe.engine,
-                .engine_version = s->probe.version,
-                .platform = dev ? dev->platform : NULL,
-                .device_id = dev ? dev->id : NULL,
-                .device_name = dev ? dev->name : NULL,
-                .usable = s->probe.usable,
-                .reason = s->probe.reason};
+            rows[count++] =
+                (struct mld_store_availability){.backend = s->ops->name,
+                                                .engine = s->probe.engine,
+                                                .engine_version = s->probe.version,
+                                                .platform = dev ? dev->platform : NULL,
+                                                .device_id = dev ? dev->id : NULL,
+                                                .device_name = dev ? dev->name : NULL,
+                                                .usable = s->probe.usable,
+                                                .reason = s->probe.reason};
         }
     }
     return mld_store_add_availability(b->store, b->run_id, rows, count, err);
@@ -385,8 +398,9 @@ static int bench_cases(struct bench *b, struct mld_error *err)
     return 0;
 }
 
-int mld_bench(const struct mld_bench_request *req, const struct mld_bench_observer *observer,
-              struct mld_bench_outcome *out, struct mld_error *err)
+int mld_bench(const struct mld_bench_request *req,
+              const struct mld_bench_observer *observer, struct mld_bench_outcome *out,
+              struct mld_error *err)
 {
     struct mld_plan plan;
     struct bench b = {.req = req, .observer = observer, .plan = &plan, .out = out};
@@ -394,7 +408,8 @@ int mld_bench(const struct mld_bench_request *req, const struct mld_bench_observ
     MLD_TRY(mld_plan_make(req, &plan, err));
     int rc = mld_environment_capture(&b.env, err);
     if (rc == 0 && !(b.self = mld_self_path()))
-        rc = mld_error_set(err, MLD_E_IO, "cannot find this program's own path: is /proc "
+        rc = mld_error_set(err, MLD_E_IO,
+                           "cannot find this program's own path: is /proc "
                            "mounted?");
     if (rc == 0)
         rc = bench_store_open(&b, err);

@@ -12,29 +12,29 @@ struct mld_bench_request {
     size_t model_count;
     const char *const *categories; /* every default model of these */
     size_t category_count;
-    bool all;                      /* every type's default model */
-    const char *const *hardware;   /* default: cpu */
+    bool all;                    /* every type's default model */
+    const char *const *hardware; /* default: cpu */
     size_t hardware_count;
     const char *const *precisions; /* default: fp32 */
     size_t precision_count;
-    const int64_t *modes;          /* enum mld_mode; default: forward */
+    const int64_t *modes; /* enum mld_mode; default: forward */
     size_t mode_count;
-    const int64_t *batches;        /* default: the type's own list */
+    const int64_t *batches; /* default: the type's own list */
     size_t batch_count;
     const char *class_name, *weights_path;
     struct mld_arch_shapes shapes; /* 0: default; batch unused */
     int64_t layers;                /* 0: all */
     int threads;                   /* 0: all cores of this process */
     uint64_t seed;
-    int64_t limit;                 /* at most so many cases, spread fairly; 0: all */
+    int64_t limit; /* at most so many cases, spread fairly; 0: all */
     struct mld_budget budget;
     uint64_t memory_limit_bytes;
     const struct mld_key_value *options; /* -o key=value */
     size_t option_count;
-    const char *db_path;           /* NULL: default */
+    const char *db_path; /* NULL: default */
     bool no_store, dry_run;
-    const char *command_line;      /* for the run's record */
-    volatile int *cancel;          /* non-zero: stop soon */
+    const char *command_line; /* for the run's record */
+    volatile int *cancel;     /* non-zero: stop soon */
 };
 
 /* Told as it goes (progress, for stderr); any slot may be NULL. */
@@ -54,9 +54,11 @@ struct mld_bench_outcome {
 };
 
 /* Fails only before anything is measured (unknown names, a database that cannot be
- * opened) or when a finished row could not be stored; each case's own trouble is a row. */
-int mld_bench(const struct mld_bench_request *req, const struct mld_bench_observer *observer,
-              struct mld_bench_outcome *out, struct mld_error *err) MLD_MUST_CHECK;
+ * opened) or when a finished row could not be stored; each case's own trouble is a row.
+ */
+int mld_bench(const struct mld_bench_request *req,
+              const struct mld_bench_observer *observer, struct mld_bench_outcome *out,
+              struct mld_error *err) MLD_MUST_CHECK;
 void mld_bench_outcome_release(struct mld_bench_outcome *o);
 
 /* Exit code of a set of rows: 1 when one failed, timed out or ran out of memory or was

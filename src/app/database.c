@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-int mld_database_init(const char *path, struct mld_store_status *out, struct mld_error *err)
+int mld_database_init(const char *path, struct mld_store_status *out,
+                      struct mld_error *err)
 {
     struct mld_store *s = NULL;
     MLD_TRY(mld_store_open(mld_store_default_path(path), MLD_STORE_WRITE, &s, err));
@@ -36,8 +37,9 @@ static int database_unknown_report(const char *name, struct mld_error *err)
         mld_str_addf(&all, "%s%s", i ? ", " : "", names[i]);
     }
     const char *near = mld_str_nearest(name, names, n < 64 ? n : 64);
-    mld_error_set(err, MLD_E_NOT_FOUND, "unknown report '%.64s'%s%s%s: one of %s, or --sql",
-                  name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "",
+    mld_error_set(err, MLD_E_NOT_FOUND,
+                  "unknown report '%.64s'%s%s%s: one of %s, or --sql", name,
+                  near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "",
                   mld_str_c(&all));
     mld_str_release(&all);
     return MLD_E_NOT_FOUND;

@@ -5,8 +5,8 @@
 #include "store/store.h"
 
 /* Makes the file, or brings its schema up to date. path NULL: the default. */
-int mld_database_init(const char *path, struct mld_store_status *out, struct mld_error *err)
-    MLD_MUST_CHECK;
+int mld_database_init(const char *path, struct mld_store_status *out,
+                      struct mld_error *err) MLD_MUST_CHECK;
 int mld_database_status(const char *path, struct mld_store_status *out,
                         struct mld_error *err) MLD_MUST_CHECK;
 

@@ -14,9 +14,9 @@ struct mld_export_request {
     const char *output_dir;
 };
 
-/* Writes model.onnx, weights.bin and manifest.json into output_dir (made; must be empty or
- * absent). */
-int mld_export_artifact(const struct mld_export_request *req, struct mld_error *err)
-    MLD_MUST_CHECK;
+/* Writes model.onnx, weights.bin and manifest.json into output_dir (made; must be empty
+ * or absent). */
+int mld_export_artifact(const struct mld_export_request *req,
+                        struct mld_error *err) MLD_MUST_CHECK;
 
 #endif

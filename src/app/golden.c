@@ -16,7 +16,8 @@
 #define GOLDEN_ABSOLUTE   1e-5
 #define GOLDEN_FULL       256 /* outputs up to so many values are stored whole */
 #define GOLDEN_SAMPLES    192 /* of larger ones so many, spread evenly */
-#define GOLDEN_MASK_VALUE 1e4 /* above: a mask value; others compare by their own size */
+#define GOLDEN_MASK_VALUE 1e4 /* above: a mask value; others compare by their own size   \
+                               */
 
 static int golden_no_memory(struct mld_error *err)
 {
@@ -28,7 +29,8 @@ static const char *shape_text(const struct mld_shape *s, char *buf, size_t n)
     size_t at = 0;
     buf[0] = '\0';
     for (int d = 0; d < s->rank && at < n; d++)
-        at += (size_t)snprintf(buf + at, n - at, "%s%lld", d ? "," : "", (long long)s->d[d]);
+        at += (size_t)snprintf(buf + at, n - at, "%s%lld", d ? "," : "",
+                               (long long)s->d[d]);
     return buf;
 }
 
@@ -46,7 +48,8 @@ static int shape_from_json(const struct mld_json *v, struct mld_shape *out)
     return 0;
 }
 
-/* --- parameters -------------------------------------------------------------------------- */
+/* --- parameters
+ * -------------------------------------------------------------------------- */
 
 int mld_golden_check_parameters(const struct mld_json *golden, const struct mld_graph *g,
                                 struct mld_error *err)
@@ -55,7 +58,8 @@ int mld_golden_check_parameters(const struct mld_json *golden, const struct mld_
     size_t matched = 0;
     struct mld_map seen = {0};
     int rc = 0;
-    for (const struct mld_json *v = mld_json_first(list); v && !rc; v = mld_json_next(v)) {
+    for (const struct mld_json *v = mld_json_first(list); v && !rc;
+         v = mld_json_next(v)) {
         const char *name = mld_json_str(mld_json_at(v, 0), "");
         struct mld_shape want;
         char a[96], b[96];
@@ -66,9 +70,9 @@ int mld_golden_check_parameters(const struct mld_json *golden, const struct mld_
         else if (!p)
             rc = mld_error_set(err, MLD_E_MISMATCH, "parameter '%s' is missing", name);
         else if (!mld_shape_eq(&p->shape, &want))
-            rc = mld_error_set(err, MLD_E_MISMATCH, "parameter '%s' has shape [%s], not [%s]",
-                               name, shape_text(&p->shape, a, sizeof a),
-                               shape_text(&want, b, sizeof b));
+            rc = mld_error_set(
+                err, MLD_E_MISMATCH, "parameter '%s' has shape [%s], not [%s]", name,
+                shape_text(&p->shape, a, sizeof a), shape_text(&want, b, sizeof b));
         else if (!mld_map_set(&seen, name, &seen))
             rc = golden_no_memory(err);
         else
@@ -76,7 +80,8 @@ int mld_golden_check_parameters(const struct mld_json *golden, const struct mld_
     }
     for (size_t i = 0; i < g->param_count && !rc; i++)
         if (!mld_map_has(&seen, g->params[i]->name))
-            rc = mld_error_set(err, MLD_E_MISMATCH, "parameter '%s' is not in the reference",
+            rc = mld_error_set(err, MLD_E_MISMATCH,
+                               "parameter '%s' is not in the reference",
                                g->params[i]->name);
     if (!rc && matched == 0)
         rc = mld_error_set(err, MLD_E_PARSE, "no parameters in the golden");
@@ -105,10 +110,12 @@ int mld_golden_check_digest(const struct mld_json *expected, const struct mld_gr
     return 0;
 }
 
-/* --- inputs ------------------------------------------------------------------------------ */
+/* --- inputs
+ * ------------------------------------------------------------------------------ */
 
 int mld_golden_inputs(const struct mld_json *golden, struct mld_arena *arena,
-                      struct mld_arch_input **inputs, size_t *count, struct mld_error *err)
+                      struct mld_arch_input **inputs, size_t *count,
+                      struct mld_error *err)
 {
     const struct mld_json *list = mld_json_get(golden, "inputs");
     *count = 0;
@@ -121,7 +128,8 @@ int mld_golden_inputs(const struct mld_json *golden, struct mld_arena *arena,
         in->name = mld_json_key(v);
         in->dtype = (enum mld_dtype)dtype;
         if (dtype < 0 || shape_from_json(mld_json_get(v, "shape"), &in->shape) != 0)
-            return mld_error_set(err, MLD_E_PARSE, "input '%s': bad dtype or shape", in->name);
+            return mld_error_set(err, MLD_E_PARSE, "input '%s': bad dtype or shape",
+                                 in->name);
     }
     if (*count == 0)
         return mld_error_set(err, MLD_E_PARSE, "no inputs in the golden");
@@ -152,8 +160,10 @@ int mld_golden_fill(const struct mld_json *golden, struct mld_arena *arena,
         struct mld_case_input *in = &c->inputs[i];
         const struct mld_json *v = mld_json_get(list, in->name);
         if (!v)
-            return mld_error_set(err, MLD_E_MISMATCH, "the graph wants an input '%s' that the "
-                                 "golden has not", in->name);
+            return mld_error_set(err, MLD_E_MISMATCH,
+                                 "the graph wants an input '%s' that the "
+                                 "golden has not",
+                                 in->name);
         const struct mld_json *values = mld_json_get(v, "values");
         if (values) {
             MLD_TRY(golden_fill_values(values, arena, in, err));
@@ -169,7 +179,8 @@ int mld_golden_fill(const struct mld_json *golden, struct mld_arena *arena,
     return 0;
 }
 
-/* --- outputs ----------------------------------------------------------------------------- */
+/* --- outputs
+ * ----------------------------------------------------------------------------- */
 
 /* Outputs of sub-models that a user of the benchmark does not need. */
 static bool output_optional(const char *name)
@@ -179,7 +190,8 @@ static bool output_optional(const char *name)
            mld_str_starts(name, "intermediate_");
 }
 
-static const struct mld_output_data *output_find(const struct mld_result *r, const char *name)
+static const struct mld_output_data *output_find(const struct mld_result *r,
+                                                 const char *name)
 {
     for (size_t i = 0; i < r->output_count; i++)
         if (strcmp(r->outputs[i].name, name) == 0)
@@ -203,10 +215,13 @@ static int output_compare(const struct mld_json *want, const struct mld_output_d
     const struct mld_json *values = mld_json_get(want, "values");
     size_t n = have->count, stored = n <= GOLDEN_FULL ? n : GOLDEN_SAMPLES, k = 0;
     if (mld_json_count(values) != stored)
-        return mld_error_set(err, MLD_E_PARSE, "output '%s': %zu values in the golden, not "
-                             "%zu", have->name, mld_json_count(values), stored);
+        return mld_error_set(err, MLD_E_PARSE,
+                             "output '%s': %zu values in the golden, not "
+                             "%zu",
+                             have->name, mld_json_count(values), stored);
     double max_abs = mld_json_num(mld_json_get(want, "max_abs"), 0);
-    for (const struct mld_json *v = mld_json_first(values); v; v = mld_json_next(v), k++) {
+    for (const struct mld_json *v = mld_json_first(values); v;
+         v = mld_json_next(v), k++) {
         size_t at = n <= GOLDEN_FULL ? k : k * (n - 1) / (GOLDEN_SAMPLES - 1);
         double x = mld_json_num(v, NAN), y = have->values[at];
         double size = max_abs >= GOLDEN_MASK_VALUE ? fabs(x) : max_abs;
@@ -220,13 +235,15 @@ static int output_compare(const struct mld_json *want, const struct mld_output_d
         l2 += have->values[i] * have->values[i];
     l2 = sqrt(l2);
     if (!(fabs(l2 - want_l2) <= GOLDEN_RELATIVE * want_l2 + GOLDEN_ABSOLUTE))
-        return mld_error_set(err, MLD_E_MISMATCH, "output '%s': l2 norm is %.8g, not %.8g",
-                             have->name, l2, want_l2);
+        return mld_error_set(err, MLD_E_MISMATCH,
+                             "output '%s': l2 norm is %.8g, not %.8g", have->name, l2,
+                             want_l2);
     return 0;
 }
 
-int mld_golden_check_outputs(const struct mld_json *golden, const struct mld_result *result,
-                             struct mld_str *left_out, struct mld_error *err)
+int mld_golden_check_outputs(const struct mld_json *golden,
+                             const struct mld_result *result, struct mld_str *left_out,
+                             struct mld_error *err)
 {
     const struct mld_json *outputs = mld_json_get(golden, "outputs");
     size_t compared = 0;

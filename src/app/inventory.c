@@ -24,15 +24,15 @@ int mld_inventory_models(struct mld_inventory_model **list, size_t *count,
     for (size_t i = 0; i < types; i++) {
         const struct mld_arch_type *t = mld_arch_type_at(i);
         const struct mld_checkpoint *ck = mld_checkpoint_default(t->model_type);
-        rows[n++] = (struct mld_inventory_model){
-            .name = t->model_type,
-            .model_type = t->model_type,
-            .class_name = ck ? ck->class_name : t->default_class,
-            .family = t->family,
-            .categories = t->categories,
-            .modes = t->modes,
-            .parameters = ck ? ck->parameters : -1,
-            .is_type = true};
+        rows[n++] = (struct mld_inventory_model){.name = t->model_type,
+                                                 .model_type = t->model_type,
+                                                 .class_name = ck ? ck->class_name
+                                                                  : t->default_class,
+                                                 .family = t->family,
+                                                 .categories = t->categories,
+                                                 .modes = t->modes,
+                                                 .parameters = ck ? ck->parameters : -1,
+                                                 .is_type = true};
     }
     for (size_t i = 0; i < checkpoints; i++) {
         const struct mld_checkpoint *ck = mld_checkpoint_at(i);

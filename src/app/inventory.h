@@ -10,8 +10,8 @@
 /* Backends as found on this machine; borrowed, for the life of the process. */
 int mld_inventory_hardware(const struct mld_backend_state **states, size_t *count,
                            struct mld_error *err) MLD_MUST_CHECK;
-int mld_inventory_machine(struct mld_environment *out, struct mld_error *err)
-    MLD_MUST_CHECK;
+int mld_inventory_machine(struct mld_environment *out,
+                          struct mld_error *err) MLD_MUST_CHECK;
 
 /* One line of `mldyno models`: a type with its default checkpoint, or a checkpoint. */
 struct mld_inventory_model {

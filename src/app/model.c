@@ -46,18 +46,20 @@ static int model_type_of(struct mld_model *out, const char *what, struct mld_err
     const char *given = mld_json_str(mld_json_get(out->config, "model_type"), NULL);
     const char *name = given ? given : mld_arch_infer_type(out->config);
     if (!name)
-        return mld_error_set(err, MLD_E_INVALID,
-                             "'%s' has no 'model_type' and no architecture that tells it: "
-                             "add \"model_type\"",
-                             what);
+        return mld_error_set(
+            err, MLD_E_INVALID,
+            "'%s' has no 'model_type' and no architecture that tells it: "
+            "add \"model_type\"",
+            what);
     out->type = mld_arch_type_find(name);
     if (!out->type) {
         const char *near = mld_arch_nearest(name);
-        return mld_error_set(err, MLD_E_NOT_FOUND,
-                             "'%s': model_type '%.64s' is not known%s%s%s; 'mldyno models' "
-                             "lists all",
-                             what, name, near ? ": did you mean '" : "", near ? near : "",
-                             near ? "'?" : "");
+        return mld_error_set(
+            err, MLD_E_NOT_FOUND,
+            "'%s': model_type '%.64s' is not known%s%s%s; 'mldyno models' "
+            "lists all",
+            what, name, near ? ": did you mean '" : "", near ? near : "",
+            near ? "'?" : "");
     }
     out->model_type = out->type->model_type;
     model_put_type(out->config, out->model_type);
@@ -89,8 +91,10 @@ static int model_file(const char *path, struct mld_arena *arena, struct mld_mode
     MLD_TRY(mld_json_read(path, MODEL_CONFIG_MAX, &root, err));
     if (!mld_json_is(root, MLD_JSON_OBJECT)) {
         mld_json_free(root);
-        return mld_error_set(err, MLD_E_PARSE, "'%s' is not a JSON object: a config.json or "
-                             "a golden file is wanted", path);
+        return mld_error_set(err, MLD_E_PARSE,
+                             "'%s' is not a JSON object: a config.json or "
+                             "a golden file is wanted",
+                             path);
     }
     if (mld_json_is(mld_json_get(root, "config"), MLD_JSON_OBJECT) &&
         mld_json_get(root, "format")) {
@@ -120,10 +124,11 @@ static int model_folder_weights(const char *dir, struct mld_arena *arena,
     }
     mld_names_free(names, n);
     if (found > 1)
-        return mld_error_set(err, MLD_E_UNSUPPORTED,
-                             "'%s' holds %zu *.safetensors files: sharded weights cannot be "
-                             "read; name one file with --weights",
-                             dir, found);
+        return mld_error_set(
+            err, MLD_E_UNSUPPORTED,
+            "'%s' holds %zu *.safetensors files: sharded weights cannot be "
+            "read; name one file with --weights",
+            dir, found);
     return 0;
 }
 
@@ -155,7 +160,8 @@ static int model_path(const char *path, struct mld_arena *arena, struct mld_mode
 }
 
 int mld_model_resolve(const char *name, const char *class_name, const char *weights,
-                      struct mld_arena *arena, struct mld_model *out, struct mld_error *err)
+                      struct mld_arena *arena, struct mld_model *out,
+                      struct mld_error *err)
 {
     memset(out, 0, sizeof *out);
     out->label = mld_arena_strdup(arena, name);
@@ -175,11 +181,11 @@ int mld_model_resolve(const char *name, const char *class_name, const char *weig
         rc = model_path(name, arena, out, err);
     } else {
         const char *near = mld_arch_nearest(name);
-        rc = mld_error_set(err, MLD_E_NOT_FOUND,
-                           "unknown model '%.200s'%s%s%s: not a known name and no such file; "
-                           "'mldyno models' lists what is known",
-                           name, near ? " (did you mean '" : "", near ? near : "",
-                           near ? "'?)" : "");
+        rc = mld_error_set(
+            err, MLD_E_NOT_FOUND,
+            "unknown model '%.200s'%s%s%s: not a known name and no such file; "
+            "'mldyno models' lists what is known",
+            name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     }
     if (rc == 0 && out->weights_path && !mld_path_is_file(out->weights_path))
         rc = mld_error_set(err, MLD_E_IO, "cannot read weights '%s': no such file",
@@ -218,7 +224,8 @@ int mld_model_facts(const struct mld_model *m, const struct mld_arch_shapes *sha
     struct mld_graph *g = NULL;
     uint64_t digest = 0;
     memset(out, 0, sizeof *out);
-    int rc = mld_model_build(m, MLD_MODE_FORWARD, shapes, layers, &arena, &g, &out->info, err);
+    int rc =
+        mld_model_build(m, MLD_MODE_FORWARD, shapes, layers, &arena, &g, &out->info, err);
     if (rc == 0)
         rc = mld_graph_digest(g, &digest, err);
     if (rc == 0) {

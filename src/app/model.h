@@ -7,21 +7,22 @@
 #include "base/arena.h"
 
 struct mld_model {
-    const char *label;          /* as the user wrote it */
-    const char *model_type;     /* "bert" */
-    const char *class_name;     /* wanted class; NULL: the config's or the type's default */
-    const char *checkpoint;     /* "bert-base-uncased"; NULL: none */
-    const char *weights_path;   /* *.safetensors; NULL: deterministic weights */
-    struct mld_json *config;    /* owned; model_type is set in it */
-    struct mld_json *golden;    /* owned; the whole golden when the file was one, else NULL */
+    const char *label;        /* as the user wrote it */
+    const char *model_type;   /* "bert" */
+    const char *class_name;   /* wanted class; NULL: the config's or the type's default */
+    const char *checkpoint;   /* "bert-base-uncased"; NULL: none */
+    const char *weights_path; /* *.safetensors; NULL: deterministic weights */
+    struct mld_json *config;  /* owned; model_type is set in it */
+    struct mld_json
+        *golden; /* owned; the whole golden when the file was one, else NULL */
     const struct mld_arch_type *type;
 };
 
-/* Finds the model; strings live in the arena. class_name NULL: default; weights NULL: those
- * of the folder, if any. Unknown names offer the nearest. */
+/* Finds the model; strings live in the arena. class_name NULL: default; weights NULL:
+ * those of the folder, if any. Unknown names offer the nearest. */
 int mld_model_resolve(const char *name, const char *class_name, const char *weights,
-                      struct mld_arena *arena, struct mld_model *out, struct mld_error *err)
-    MLD_MUST_CHECK;
+                      struct mld_arena *arena, struct mld_model *out,
+                      struct mld_error *err) MLD_MUST_CHECK;
 /* A golden already parsed; takes it over. label is its name. */
 int mld_model_from_golden(struct mld_json *golden, struct mld_arena *arena,
                           struct mld_model *out, struct mld_error *err) MLD_MUST_CHECK;
@@ -43,7 +44,7 @@ struct mld_model_facts {
     int64_t nodes;
 };
 int mld_model_facts(const struct mld_model *m, const struct mld_arch_shapes *shapes,
-                    int64_t layers, struct mld_model_facts *out, struct mld_error *err)
-    MLD_MUST_CHECK;
+                    int64_t layers, struct mld_model_facts *out,
+                    struct mld_error *err) MLD_MUST_CHECK;
 
 #endif

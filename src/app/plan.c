@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Precisions that the command line knows; what cannot be built yet is a row that says so. */
-static const char *const plan_precisions[] = {"fp32", "fp16",        "bf16", "int8",
-                                              "int8-static", "w8", "w4"};
+/* Precisions that the command line knows; what cannot be built yet is a row that says so.
+ */
+static const char *const plan_precisions[] = {"fp32",        "fp16", "bf16", "int8",
+                                              "int8-static", "w8",   "w4"};
 #define PLAN_PRECISION_COUNT (sizeof plan_precisions / sizeof *plan_precisions)
 
 static int plan_no_memory(struct mld_error *err)
@@ -16,7 +17,8 @@ static int plan_no_memory(struct mld_error *err)
     return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
 }
 
-static int plan_check_precisions(const struct mld_bench_request *req, struct mld_error *err)
+static int plan_check_precisions(const struct mld_bench_request *req,
+                                 struct mld_error *err)
 {
     for (size_t i = 0; i < req->precision_count; i++) {
         const char *word = req->precisions[i];
@@ -35,7 +37,8 @@ static int plan_check_precisions(const struct mld_bench_request *req, struct mld
     return 0;
 }
 
-/* --- models ----------------------------------------------------------------------------- */
+/* --- models
+ * ----------------------------------------------------------------------------- */
 
 static int plan_category(const char *name, uint32_t *bit, struct mld_error *err)
 {
@@ -81,12 +84,14 @@ static int plan_model_names(const struct mld_bench_request *req, struct mld_aren
         return mld_error_set(err, MLD_E_NOT_FOUND, "no known model is of category '%s'",
                              req->categories[0]);
     if (*count == 0)
-        return mld_error_set(err, MLD_E_INVALID,
-                             "no model given: use --model NAME, --category NAME or --all");
+        return mld_error_set(
+            err, MLD_E_INVALID,
+            "no model given: use --model NAME, --category NAME or --all");
     return 0;
 }
 
-/* --- hardware ---------------------------------------------------------------------------- */
+/* --- hardware
+ * ---------------------------------------------------------------------------- */
 
 struct plan_hardware {
     const char *word;
@@ -166,7 +171,8 @@ static int plan_check_options(const struct mld_bench_request *req,
         }
         if (known)
             continue;
-        const char *near = mld_str_nearest(key, names, n), *b = hardware[0].backend->ops->name;
+        const char *near = mld_str_nearest(key, names, n),
+                   *b = hardware[0].backend->ops->name;
         return mld_error_set(err, MLD_E_INVALID,
                              "backend '%s' has no option '%.64s'%s%s%s: 'mldyno hardware "
                              "--help-backend %s' lists them",
@@ -176,7 +182,8 @@ static int plan_check_options(const struct mld_bench_request *req,
     return 0;
 }
 
-/* --- cases ------------------------------------------------------------------------------- */
+/* --- cases
+ * ------------------------------------------------------------------------------- */
 
 static size_t plan_batches(const struct mld_bench_request *req,
                            const struct mld_arch_type *type, const int64_t **list)
@@ -261,8 +268,8 @@ static int plan_cases(const struct mld_bench_request *req, struct mld_plan *p,
 
 /* Builds each model once at its first batch size (graph only, no weights): a config that
  * makes no sense is the user's error, not a row. A mode that the type lacks is a row. */
-static int plan_check_models(const struct mld_bench_request *req, const struct mld_plan *p,
-                             struct mld_error *err)
+static int plan_check_models(const struct mld_bench_request *req,
+                             const struct mld_plan *p, struct mld_error *err)
 {
     for (size_t m = 0; m < p->model_count; m++) {
         struct mld_arena arena = {0};

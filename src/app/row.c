@@ -39,7 +39,8 @@ static double row_median_ns(const struct mld_row *r)
 
 double mld_row_throughput(const struct mld_row *r)
 {
-    return row_measured(r) ? (double)r->batch_size / r->result.summary.mean * NS_PER_S : NAN;
+    return row_measured(r) ? (double)r->batch_size / r->result.summary.mean * NS_PER_S
+                           : NAN;
 }
 
 double mld_row_tokens_per_s(const struct mld_row *r)
@@ -79,7 +80,8 @@ const char *mld_row_categories(uint32_t categories, char *buf, size_t n)
     return buf;
 }
 
-/* --- JSON ------------------------------------------------------------------------------ */
+/* --- JSON ------------------------------------------------------------------------------
+ */
 
 static struct mld_json *json_int(int64_t x) /* negative: unknown */
 {
@@ -101,7 +103,8 @@ static struct mld_json *row_json_latency(const struct mld_row *r)
     static const struct {
         const char *key;
         int index;
-    } percentiles[] = {{"p50", MLD_P50}, {"p90", MLD_P90}, {"p95", MLD_P95}, {"p99", MLD_P99}};
+    } percentiles[] = {
+        {"p50", MLD_P50}, {"p90", MLD_P90}, {"p95", MLD_P95}, {"p99", MLD_P99}};
     const struct mld_summary *s = &r->result.summary;
     bool some = row_measured(r);
     struct mld_json *o = mld_json_new_object();
@@ -155,7 +158,8 @@ struct mld_json *mld_row_json(const struct mld_row *r)
     part = mld_json_new_array();
     for (int c = 0; c < MLD_CATEGORY_COUNT; c++)
         if (r->categories & (1u << c))
-            mld_json_push(part, mld_json_new_str(mld_category_name((enum mld_category)c)));
+            mld_json_push(part,
+                          mld_json_new_str(mld_category_name((enum mld_category)c)));
     mld_json_set(o, "categories", part);
     mld_json_set(o, "hardware", json_str(r->hardware));
     mld_json_set(o, "device", json_str(m->device.name));
@@ -192,11 +196,13 @@ struct mld_json *mld_row_json(const struct mld_row *r)
     mld_json_set(o, "memory_bytes", part);
     mld_json_set(o, "phases_ms", row_json_phases(m));
     mld_json_set(o, "sample_count",
-                 row_measured(r) ? mld_json_new_int(m->summary.count) : mld_json_new_null());
-    mld_json_set(o, "warmup_count", row_measured(r)
-                                        ? mld_json_new_int((int64_t)m->warmup_count)
-                                        : mld_json_new_null());
-    mld_json_set(o, "harness_ns", mld_json_new_num(m->harness_ns < 0 ? NAN : m->harness_ns));
+                 row_measured(r) ? mld_json_new_int(m->summary.count)
+                                 : mld_json_new_null());
+    mld_json_set(o, "warmup_count",
+                 row_measured(r) ? mld_json_new_int((int64_t)m->warmup_count)
+                                 : mld_json_new_null());
+    mld_json_set(o, "harness_ns",
+                 mld_json_new_num(m->harness_ns < 0 ? NAN : m->harness_ns));
     mld_json_set(o, "parameters", json_int(r->parameters));
     mld_json_set(o, "flops", mld_json_new_num(r->flops));
     mld_json_set(o, "flop_per_s", mld_json_new_num(mld_row_flop_per_s(r)));
@@ -218,7 +224,8 @@ struct mld_json *mld_row_json(const struct mld_row *r)
     return o;
 }
 
-/* --- store ----------------------------------------------------------------------------- */
+/* --- store -----------------------------------------------------------------------------
+ */
 
 static double store_ms(double ns, bool known)
 {
@@ -252,8 +259,8 @@ static void store_latency(const struct mld_summary *s, struct mld_store_result *
     }
 }
 
-int mld_row_store(const struct mld_row *r, const char *config_json, struct mld_store *store,
-                  struct mld_error *err)
+int mld_row_store(const struct mld_row *r, const char *config_json,
+                  struct mld_store *store, struct mld_error *err)
 {
     const struct mld_result *m = &r->result;
     struct mld_store_result out;

@@ -19,7 +19,7 @@ struct mld_row {
     int64_t layers, layers_full;
     int threads;
     const char *throughput_unit;
-    int64_t parameters, weights_bytes; /* -1 unknown */
+    int64_t parameters, weights_bytes;                   /* -1 unknown */
     double flops, matmul_flops, read_bytes, write_bytes; /* of one run; NAN unknown */
     const char *artifact_key;
     const char *run_id, *reproduce, *origin;
@@ -31,7 +31,7 @@ void mld_row_init(struct mld_row *r);
 void mld_row_release(struct mld_row *r);
 
 /* Values that follow from the measured ones; NAN where they do not exist. */
-double mld_row_throughput(const struct mld_row *r);   /* samples per second: batch / mean */
+double mld_row_throughput(const struct mld_row *r); /* samples per second: batch / mean */
 double mld_row_tokens_per_s(const struct mld_row *r); /* prefill and decode */
 double mld_row_ttft_ms(const struct mld_row *r);      /* prefill: median run */
 double mld_row_tpot_ms(const struct mld_row *r);      /* decode: median run */
@@ -42,7 +42,7 @@ struct mld_json *mld_row_json(const struct mld_row *r);
 /* Comma list of category names, in buf. */
 const char *mld_row_categories(uint32_t categories, char *buf, size_t n);
 
-int mld_row_store(const struct mld_row *r, const char *config_json, struct mld_store *store,
-                  struct mld_error *err) MLD_MUST_CHECK;
+int mld_row_store(const struct mld_row *r, const char *config_json,
+                  struct mld_store *store, struct mld_error *err) MLD_MUST_CHECK;
 
 #endif

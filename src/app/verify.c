@@ -74,8 +74,8 @@ static int verify_run(const struct verify *v, const struct mld_json *golden,
         struct mld_run_params params = {v->self, NULL, v->req->cancel};
         mld_run_case(&c, &params, &result);
         if (result.status != MLD_STATUS_OK)
-            rc = mld_error_set(err, MLD_E_ENGINE, "%s: %s", mld_status_name(result.status),
-                               result.reason);
+            rc = mld_error_set(err, MLD_E_ENGINE, "%s: %s",
+                               mld_status_name(result.status), result.reason);
     }
     if (rc == 0)
         rc = mld_golden_check_outputs(golden, &result, left_out, err);
@@ -149,10 +149,13 @@ static void verify_one(const struct verify *v, const char *path)
     int rc = mld_json_read(path, VERIFY_GOLDEN_MAX, &golden, &err);
     if (rc == 0 && !mld_json_is(mld_json_get(golden, "outputs"), MLD_JSON_OBJECT)) {
         mld_json_free(golden);
-        rc = mld_error_set(&err, MLD_E_PARSE, "'%s' is not a golden file: it has no "
-                           "'outputs'", path);
+        rc = mld_error_set(&err, MLD_E_PARSE,
+                           "'%s' is not a golden file: it has no "
+                           "'outputs'",
+                           path);
     } else if (rc == 0) {
-        snprintf(name, sizeof name, "%s", mld_json_str(mld_json_get(golden, "name"), name));
+        snprintf(name, sizeof name, "%s",
+                 mld_json_str(mld_json_get(golden, "name"), name));
         rc = mld_model_from_golden(golden, &arena, &m, &err);
     }
     enum mld_verdict verdict = MLD_VERDICT_OK;
@@ -202,7 +205,8 @@ static int verify_folder(const struct verify *v, const char *dir, struct mld_err
     }
     mld_names_free(names, n);
     if (!rc && goldens == 0)
-        rc = mld_error_set(err, MLD_E_NOT_FOUND, "folder '%s' has no *.json goldens", dir);
+        rc =
+            mld_error_set(err, MLD_E_NOT_FOUND, "folder '%s' has no *.json goldens", dir);
     return rc;
 }
 
@@ -216,16 +220,18 @@ static int verify_engine(struct verify *v, struct mld_error *err)
         if (strcmp(states[i].ops->name, word) != 0)
             continue;
         if (!states[i].probe.usable || states[i].device_count == 0)
-            return mld_error_set(err, MLD_E_NO_ENGINE, "engine '%s' is not usable: %s", word,
-                                 states[i].probe.reason);
+            return mld_error_set(err, MLD_E_NO_ENGINE, "engine '%s' is not usable: %s",
+                                 word, states[i].probe.reason);
         v->backend = &states[i];
         v->device = &states[i].devices[0];
     }
     if (!v->backend)
         MLD_TRY(mld_registry_resolve(word, &v->backend, &v->device, err));
     if (!(v->backend->ops->flags & MLD_BACKEND_NUMERIC))
-        return mld_error_set(err, MLD_E_UNSUPPORTED, "engine '%s' computes no model: it "
-                             "cannot verify one", word);
+        return mld_error_set(err, MLD_E_UNSUPPORTED,
+                             "engine '%s' computes no model: it "
+                             "cannot verify one",
+                             word);
     return 0;
 }
 
@@ -235,8 +241,10 @@ static int verify_work_dir(struct verify *v, struct mld_error *err)
     char text[512];
     snprintf(text, sizeof text, "%s/mldyno-verify-XXXXXX", base && *base ? base : "/tmp");
     if (!mkdtemp(text))
-        return mld_error_set(err, MLD_E_IO, "cannot make a temporary folder '%s': set TMPDIR "
-                             "to a writable place", text);
+        return mld_error_set(err, MLD_E_IO,
+                             "cannot make a temporary folder '%s': set TMPDIR "
+                             "to a writable place",
+                             text);
     v->work_dir = mld_strdup(text);
     return v->work_dir ? 0 : mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
 }
@@ -255,7 +263,8 @@ int mld_verify(const struct mld_verify_request *req, mld_verify_fn tell, void *c
     int rc = 0;
     v.self = mld_self_path();
     if (!v.self)
-        rc = mld_error_set(err, MLD_E_IO, "cannot find this program's own path: is /proc "
+        rc = mld_error_set(err, MLD_E_IO,
+                           "cannot find this program's own path: is /proc "
                            "mounted?");
     for (size_t i = 0; i < req->path_count && !rc && !verify_cancelled(&v); i++) {
         if (mld_path_is_dir(req->paths[i]))

@@ -20,14 +20,23 @@ static const char *const format_names[] = {
         NULL};
 
 const struct mld_option mld_cli_common_options[] = {
-    {.name = "format", MLD_OPT_FIELD(CHOICE, struct mld_cli_common, format),
-     .value_name = "FORMAT", .help = "how results are printed on stdout",
-     .fallback = "table", .choices = format_names},
-    {.name = "quiet", .letter = 'q', MLD_OPT_FIELD(FLAG, struct mld_cli_common, quiet),
+    {.name = "format",
+     MLD_OPT_FIELD(CHOICE, struct mld_cli_common, format),
+     .value_name = "FORMAT",
+     .help = "how results are printed on stdout",
+     .fallback = "table",
+     .choices = format_names},
+    {.name = "quiet",
+     .letter = 'q',
+     MLD_OPT_FIELD(FLAG, struct mld_cli_common, quiet),
      .help = "only warnings and errors on stderr"},
-    {.name = "verbose", .letter = 'v', MLD_OPT_FIELD(FLAG, struct mld_cli_common, verbose),
+    {.name = "verbose",
+     .letter = 'v',
+     MLD_OPT_FIELD(FLAG, struct mld_cli_common, verbose),
      .help = "more on stderr"},
-    {.name = "color", MLD_OPT_FIELD(FLAG, struct mld_cli_common, color), .fallback = "",
+    {.name = "color",
+     MLD_OPT_FIELD(FLAG, struct mld_cli_common, color),
+     .fallback = "",
      .help = "colour on a terminal; --no-color or NO_COLOR switches it off"},
     {.name = NULL}};
 
@@ -102,8 +111,9 @@ int mld_cli_print_json(const struct mld_json *v, struct mld_error *err)
 
 static void print_overview(struct mld_str *out)
 {
-    mld_str_add(out, "mldyno: measures machine-learning models on this machine's hardware\n\n"
-                     "usage: mldyno <command> [options]\n\nCommands:\n");
+    mld_str_add(out,
+                "mldyno: measures machine-learning models on this machine's hardware\n\n"
+                "usage: mldyno <command> [options]\n\nCommands:\n");
     for (size_t i = 0; i < mld_cli_command_count; i++)
         if (!mld_cli_commands[i]->hidden)
             mld_str_addf(out, "  %-14s  %s\n", mld_cli_commands[i]->name,
@@ -139,7 +149,8 @@ static int unknown_command(const char *word)
         fprintf(stderr, "mldyno: unknown command '%s': did you mean 'mldyno %s'?\n", word,
                 near);
     else
-        fprintf(stderr, "mldyno: unknown command '%s': 'mldyno --help' lists all\n", word);
+        fprintf(stderr, "mldyno: unknown command '%s': 'mldyno --help' lists all\n",
+                word);
     return MLD_EXIT_USAGE;
 }
 
@@ -158,8 +169,9 @@ static int run_command(const struct mld_command *cmd, int argc, char **argv)
     struct mld_error err = {0};
     bool help = false;
     void *args = mld_arena_alloc(&arena, cmd->args_size);
-    int rc = args ? mld_options_parse(cmd, argc, argv, &arena, args, &operands, &help, &err)
-                  : mld_error_set(&err, MLD_E_NO_MEMORY, "out of memory");
+    int rc =
+        args ? mld_options_parse(cmd, argc, argv, &arena, args, &operands, &help, &err)
+             : mld_error_set(&err, MLD_E_NO_MEMORY, "out of memory");
     int code;
     if (rc != 0) {
         command_failed(rc, &err);

@@ -31,24 +31,39 @@ struct mld_cli_shape {
 };
 #define MLD_CLI_LARGEST 1000000000 /* of any dimension */
 #define MLD_CLI_SHAPE_OPTIONS(args, field)                                               \
-    {.name = "class", MLD_OPT_FIELD(STRING, args, field.class_name),                     \
+    {.name = "class",                                                                    \
+     MLD_OPT_FIELD(STRING, args, field.class_name),                                      \
      .value_name = "CLASS",                                                              \
      .help = "the model's class, such as BertForMaskedLM, instead of its default"},      \
-    {.name = "seq", MLD_OPT_FIELD(INT, args, field.seq), .value_name = "N",              \
-     .help = "tokens of the text (prefill: of the prompt; decode: in the cache)",        \
-     .min = 1, .max = MLD_CLI_LARGEST},                                                  \
-    {.name = "decoder-seq", MLD_OPT_FIELD(INT, args, field.decoder_seq),                 \
-     .value_name = "N", .help = "tokens of the decoder's text", .min = 1,                \
-     .max = MLD_CLI_LARGEST},                                                            \
-    {.name = "image-size", MLD_OPT_FIELD(INT, args, field.image_size),                   \
-     .value_name = "N", .help = "pixels of a square image's side", .min = 1,             \
-     .max = MLD_CLI_LARGEST},                                                            \
-    {.name = "cache-capacity", MLD_OPT_FIELD(INT, args, field.capacity),                 \
-     .value_name = "N", .help = "tokens that the KV cache can hold (default: seq + 64)", \
-     .min = 1, .max = MLD_CLI_LARGEST},                                                  \
-    {.name = "layers", MLD_OPT_FIELD(INT, args, field.layers), .value_name = "N",        \
-     .help = "cut the model to its first N layers; the row says so", .min = 1,           \
-     .max = 1000000}
+        {.name = "seq",                                                                  \
+         MLD_OPT_FIELD(INT, args, field.seq),                                            \
+         .value_name = "N",                                                              \
+         .help = "tokens of the text (prefill: of the prompt; decode: in the cache)",    \
+         .min = 1,                                                                       \
+         .max = MLD_CLI_LARGEST},                                                        \
+        {.name = "decoder-seq",                                                          \
+         MLD_OPT_FIELD(INT, args, field.decoder_seq),                                    \
+         .value_name = "N",                                                              \
+         .help = "tokens of the decoder's text",                                         \
+         .min = 1,                                                                       \
+         .max = MLD_CLI_LARGEST},                                                        \
+        {.name = "image-size",                                                           \
+         MLD_OPT_FIELD(INT, args, field.image_size),                                     \
+         .value_name = "N",                                                              \
+         .help = "pixels of a square image's side",                                      \
+         .min = 1,                                                                       \
+         .max = MLD_CLI_LARGEST},                                                        \
+        {.name = "cache-capacity",                                                       \
+         MLD_OPT_FIELD(INT, args, field.capacity),                                       \
+         .value_name = "N",                                                              \
+         .help = "tokens that the KV cache can hold (default: seq + 64)",                \
+         .min = 1,                                                                       \
+         .max = MLD_CLI_LARGEST},                                                        \
+    {                                                                                    \
+        .name = "layers", MLD_OPT_FIELD(INT, args, field.layers), .value_name = "N",     \
+        .help = "cut the model to its first N layers; the row says so", .min = 1,        \
+        .max = 1000000                                                                   \
+    }
 struct mld_arch_shapes mld_cli_shapes(const struct mld_cli_shape *s, int64_t batch);
 /* The names of enum mld_mode, NULL-terminated, for CHOICE options. */
 extern const char *const mld_cli_mode_names[];
@@ -65,8 +80,8 @@ const char *mld_cli_command_line(void);
 
 /* Prints a finished text or table on stdout; MLD_E_IO when stdout cannot be written. */
 int mld_cli_print(const char *text, struct mld_error *err) MLD_MUST_CHECK;
-int mld_cli_print_table(const struct mld_table *t, int64_t format, struct mld_error *err)
-    MLD_MUST_CHECK;
+int mld_cli_print_table(const struct mld_table *t, int64_t format,
+                        struct mld_error *err) MLD_MUST_CHECK;
 struct mld_json;
 int mld_cli_print_json(const struct mld_json *v, struct mld_error *err) MLD_MUST_CHECK;
 

@@ -24,98 +24,170 @@ struct bench_args {
     struct mld_pairs options;
 };
 
-
 /* Rows that bench and run share: shapes, budget, where the rows go. */
-#define BENCH_SHARED_OPTIONS                                                              \
-    MLD_CLI_SHAPE_OPTIONS(struct bench_args, shape),                                      \
-    {.name = "weights", MLD_OPT_FIELD(STRING, struct bench_args, weights),                \
-     .value_name = "FILE",                                                                \
-     .help = "real weights from one *.safetensors file (default: computed from names)"},  \
-    {.name = "threads", MLD_OPT_FIELD(INT, struct bench_args, threads),                   \
-     .value_name = "N", .help = "compute threads of the engine (default: all cores)",     \
-     .min = 1, .max = 4096},                                                              \
-    {.name = "min-time", MLD_OPT_FIELD(DURATION, struct bench_args, min_time),            \
-     .value_name = "TIME", .help = "measure at least so long", .fallback = "2s"},         \
-    {.name = "max-time", MLD_OPT_FIELD(DURATION, struct bench_args, max_time),            \
-     .value_name = "TIME",                                                                \
-     .help = "stop a case after this, once it has its minimum of samples",                \
-     .fallback = "10s"},                                                                  \
-    {.name = "min-samples", MLD_OPT_FIELD(INT, struct bench_args, min_samples),           \
-     .value_name = "N", .help = "samples after the warm-up; comes before --max-time",     \
-     .fallback = "10", .min = 1, .max = 10000000},                                        \
-    {.name = "warmup", MLD_OPT_FIELD(INT, struct bench_args, warmup), .value_name = "N",  \
-     .help = "runs to discard", .fallback = "auto", .min = 0, .max = 10000000,            \
-     .word = "auto"},                                                                     \
-    {.name = "target-width", MLD_OPT_FIELD(FLOAT, struct bench_args, target_width),       \
-     .value_name = "SHARE",                                                               \
-     .help = "stop once the median's 95 % interval is narrower than this share of it",    \
-     .fallback = "0.01"},                                                                 \
-    {.name = "timeout", MLD_OPT_FIELD(DURATION, struct bench_args, timeout),              \
-     .value_name = "TIME", .help = "kill a case after this; its row is timed_out",        \
-     .fallback = "10m"},                                                                  \
-    {.name = "memory-limit", MLD_OPT_FIELD(SIZE, struct bench_args, memory_limit),        \
-     .value_name = "SIZE",                                                                \
-     .help = "hard limit of the worker's data memory (RLIMIT_DATA)"},                     \
-    {.name = "seed", MLD_OPT_FIELD(INT, struct bench_args, seed), .value_name = "N",      \
-     .help = "seed of whatever an engine draws", .fallback = "0", .min = 0,               \
-     .max = INT64_MAX},                                                                   \
-    {.name = "option", .letter = 'o', MLD_OPT_FIELD(PAIRS, struct bench_args, options),   \
-     .value_name = "KEY=VALUE",                                                           \
-     .help = "option of the backend; 'mldyno hardware --help-backend NAME' lists them"},  \
-    {.name = "db-path", MLD_OPT_FIELD(STRING, struct bench_args, db_path),                \
-     .value_name = "FILE",                                                                \
-     .help = "database of the rows (default: $MLDYNO_DB, else ./benchmark_db.duckdb)"},   \
-    {.name = "store", MLD_OPT_FIELD(FLAG, struct bench_args, store), .fallback = "",      \
-     .help = "keep rows and samples in the database; --no-store keeps nothing"},          \
-    {.name = "dry-run", MLD_OPT_FIELD(FLAG, struct bench_args, dry_run),                  \
-     .help = "plan and print the cases, measure and keep nothing"},                       \
-    {.name = "strict", MLD_OPT_FIELD(FLAG, struct bench_args, strict),                    \
-     .help = "exit with 4 when a row is mistrusted"}
+#define BENCH_SHARED_OPTIONS                                                             \
+    MLD_CLI_SHAPE_OPTIONS(struct bench_args, shape),                                     \
+        {.name = "weights",                                                              \
+         MLD_OPT_FIELD(STRING, struct bench_args, weights),                              \
+         .value_name = "FILE",                                                           \
+         .help =                                                                         \
+             "real weights from one *.safetensors file (default: computed from names)"}, \
+        {.name = "threads",                                                              \
+         MLD_OPT_FIELD(INT, struct bench_args, threads),                                 \
+         .value_name = "N",                                                              \
+         .help = "compute threads of the engine (default: all cores)",                   \
+         .min = 1,                                                                       \
+         .max = 4096},                                                                   \
+        {.name = "min-time",                                                             \
+         MLD_OPT_FIELD(DURATION, struct bench_args, min_time),                           \
+         .value_name = "TIME",                                                           \
+         .help = "measure at least so long",                                             \
+         .fallback = "2s"},                                                              \
+        {.name = "max-time",                                                             \
+         MLD_OPT_FIELD(DURATION, struct bench_args, max_time),                           \
+         .value_name = "TIME",                                                           \
+         .help = "stop a case after this, once it has its minimum of samples",           \
+         .fallback = "10s"},                                                             \
+        {.name = "min-samples",                                                          \
+         MLD_OPT_FIELD(INT, struct bench_args, min_samples),                             \
+         .value_name = "N",                                                              \
+         .help = "samples after the warm-up; comes before --max-time",                   \
+         .fallback = "10",                                                               \
+         .min = 1,                                                                       \
+         .max = 10000000},                                                               \
+        {.name = "warmup",                                                               \
+         MLD_OPT_FIELD(INT, struct bench_args, warmup),                                  \
+         .value_name = "N",                                                              \
+         .help = "runs to discard",                                                      \
+         .fallback = "auto",                                                             \
+         .min = 0,                                                                       \
+         .max = 10000000,                                                                \
+         .word = "auto"},                                                                \
+        {.name = "target-width",                                                         \
+         MLD_OPT_FIELD(FLOAT, struct bench_args, target_width),                          \
+         .value_name = "SHARE",                                                          \
+         .help =                                                                         \
+             "stop once the median's 95 % interval is narrower than this share of it",   \
+         .fallback = "0.01"},                                                            \
+        {.name = "timeout",                                                              \
+         MLD_OPT_FIELD(DURATION, struct bench_args, timeout),                            \
+         .value_name = "TIME",                                                           \
+         .help = "kill a case after this; its row is timed_out",                         \
+         .fallback = "10m"},                                                             \
+        {.name = "memory-limit",                                                         \
+         MLD_OPT_FIELD(SIZE, struct bench_args, memory_limit),                           \
+         .value_name = "SIZE",                                                           \
+         .help = "hard limit of the worker's data memory (RLIMIT_DATA)"},                \
+        {.name = "seed",                                                                 \
+         MLD_OPT_FIELD(INT, struct bench_args, seed),                                    \
+         .value_name = "N",                                                              \
+         .help = "seed of whatever an engine draws",                                     \
+         .fallback = "0",                                                                \
+         .min = 0,                                                                       \
+         .max = INT64_MAX},                                                              \
+        {.name = "option",                                                               \
+         .letter = 'o',                                                                  \
+         MLD_OPT_FIELD(PAIRS, struct bench_args, options),                               \
+         .value_name = "KEY=VALUE",                                                      \
+         .help =                                                                         \
+             "option of the backend; 'mldyno hardware --help-backend NAME' lists them"}, \
+        {.name = "db-path",                                                              \
+         MLD_OPT_FIELD(STRING, struct bench_args, db_path),                              \
+         .value_name = "FILE",                                                           \
+         .help =                                                                         \
+             "database of the rows (default: $MLDYNO_DB, else ./benchmark_db.duckdb)"},  \
+        {.name = "store",                                                                \
+         MLD_OPT_FIELD(FLAG, struct bench_args, store),                                  \
+         .fallback = "",                                                                 \
+         .help = "keep rows and samples in the database; --no-store keeps nothing"},     \
+        {.name = "dry-run",                                                              \
+         MLD_OPT_FIELD(FLAG, struct bench_args, dry_run),                                \
+         .help = "plan and print the cases, measure and keep nothing"},                  \
+    {                                                                                    \
+        .name = "strict", MLD_OPT_FIELD(FLAG, struct bench_args, strict),                \
+        .help = "exit with 4 when a row is mistrusted"                                   \
+    }
 
 static const struct mld_option bench_options[] = {
-    {.name = "model", MLD_OPT_FIELD(STRINGS, struct bench_args, models),
-     .value_name = "NAME,...", .alias = "models",
+    {.name = "model",
+     MLD_OPT_FIELD(STRINGS, struct bench_args, models),
+     .value_name = "NAME,...",
+     .alias = "models",
      .help = "types, checkpoints, config.json files or folders"},
-    {.name = "category", MLD_OPT_FIELD(STRINGS, struct bench_args, categories),
-     .value_name = "NAME,...", .help = "every model type of these categories"},
-    {.name = "all", MLD_OPT_FIELD(FLAG, struct bench_args, all),
+    {.name = "category",
+     MLD_OPT_FIELD(STRINGS, struct bench_args, categories),
+     .value_name = "NAME,...",
+     .help = "every model type of these categories"},
+    {.name = "all",
+     MLD_OPT_FIELD(FLAG, struct bench_args, all),
      .help = "every model type"},
-    {.name = "hardware", MLD_OPT_FIELD(STRINGS, struct bench_args, hardware),
-     .value_name = "NAME,...", .fallback = "cpu", .alias = "device",
+    {.name = "hardware",
+     MLD_OPT_FIELD(STRINGS, struct bench_args, hardware),
+     .value_name = "NAME,...",
+     .fallback = "cpu",
+     .alias = "device",
      .help = "platforms or devices of 'mldyno hardware', or all"},
-    {.name = "batch-sizes", MLD_OPT_FIELD(INTS, struct bench_args, batches),
-     .value_name = "N,...", .alias = "batch-size", .min = 1, .max = 1000000,
+    {.name = "batch-sizes",
+     MLD_OPT_FIELD(INTS, struct bench_args, batches),
+     .value_name = "N,...",
+     .alias = "batch-size",
+     .min = 1,
+     .max = 1000000,
      .help = "batch sizes (default: the model type's own list)"},
-    {.name = "precision", MLD_OPT_FIELD(STRINGS, struct bench_args, precisions),
-     .value_name = "NAME,...", .fallback = "fp32",
+    {.name = "precision",
+     MLD_OPT_FIELD(STRINGS, struct bench_args, precisions),
+     .value_name = "NAME,...",
+     .fallback = "fp32",
      .help = "fp32, fp16, bf16, int8, int8-static, w8, w4"},
-    {.name = "mode", MLD_OPT_FIELD(CHOICES, struct bench_args, modes),
-     .value_name = "NAME,...", .fallback = "forward", .choices = mld_cli_mode_names,
+    {.name = "mode",
+     MLD_OPT_FIELD(CHOICES, struct bench_args, modes),
+     .value_name = "NAME,...",
+     .fallback = "forward",
+     .choices = mld_cli_mode_names,
      .help = "what one run computes"},
-    {.name = "limit", MLD_OPT_FIELD(INT, struct bench_args, limit), .value_name = "N",
-     .help = "at most N cases, spread fairly over the models", .min = 1,
+    {.name = "limit",
+     MLD_OPT_FIELD(INT, struct bench_args, limit),
+     .value_name = "N",
+     .help = "at most N cases, spread fairly over the models",
+     .min = 1,
      .max = MLD_CLI_LARGEST},
     BENCH_SHARED_OPTIONS,
     {.name = NULL}};
 
 static const struct mld_option run_options[] = {
-    {.name = "model", MLD_OPT_FIELD(STRINGS, struct bench_args, models),
-     .value_name = "NAME", .help = "type, checkpoint, config.json file or folder"},
-    {.name = "hardware", MLD_OPT_FIELD(STRINGS, struct bench_args, hardware),
-     .value_name = "NAME", .fallback = "cpu", .alias = "device",
+    {.name = "model",
+     MLD_OPT_FIELD(STRINGS, struct bench_args, models),
+     .value_name = "NAME",
+     .help = "type, checkpoint, config.json file or folder"},
+    {.name = "hardware",
+     MLD_OPT_FIELD(STRINGS, struct bench_args, hardware),
+     .value_name = "NAME",
+     .fallback = "cpu",
+     .alias = "device",
      .help = "platform or device of 'mldyno hardware'"},
-    {.name = "batch-size", MLD_OPT_FIELD(INTS, struct bench_args, batches),
-     .value_name = "N", .fallback = "1", .min = 1, .max = 1000000, .help = "batch size"},
-    {.name = "precision", MLD_OPT_FIELD(STRINGS, struct bench_args, precisions),
-     .value_name = "NAME", .fallback = "fp32",
+    {.name = "batch-size",
+     MLD_OPT_FIELD(INTS, struct bench_args, batches),
+     .value_name = "N",
+     .fallback = "1",
+     .min = 1,
+     .max = 1000000,
+     .help = "batch size"},
+    {.name = "precision",
+     MLD_OPT_FIELD(STRINGS, struct bench_args, precisions),
+     .value_name = "NAME",
+     .fallback = "fp32",
      .help = "fp32, fp16, bf16, int8, int8-static, w8 or w4"},
-    {.name = "mode", MLD_OPT_FIELD(CHOICES, struct bench_args, modes),
-     .value_name = "NAME", .fallback = "forward", .choices = mld_cli_mode_names,
+    {.name = "mode",
+     MLD_OPT_FIELD(CHOICES, struct bench_args, modes),
+     .value_name = "NAME",
+     .fallback = "forward",
+     .choices = mld_cli_mode_names,
      .help = "what one run computes"},
     BENCH_SHARED_OPTIONS,
     {.name = NULL}};
 
-/* --- progress, on stderr ------------------------------------------------------------------ */
+/* --- progress, on stderr
+ * ------------------------------------------------------------------ */
 
 static void label(const struct mld_row *r, char *buf, size_t n)
 {
@@ -143,7 +215,8 @@ static void on_phase(void *ctx, const struct mld_row *r, enum mld_phase phase)
     const struct progress *p = ctx;
     char text[256];
     label(r, text, sizeof text);
-    mld_log_progress("[%zu/%zu] %s: %s", p->index + 1, p->count, text, mld_phase_name(phase));
+    mld_log_progress("[%zu/%zu] %s: %s", p->index + 1, p->count, text,
+                     mld_phase_name(phase));
 }
 
 static void on_progress(void *ctx, const struct mld_row *r, size_t runs, double median_ns)
@@ -153,8 +226,8 @@ static void on_progress(void *ctx, const struct mld_row *r, size_t runs, double 
     if (!mld_log_is_terminal()) /* a line for each look would only fill a log */
         return;
     label(r, text, sizeof text);
-    mld_log_progress("[%zu/%zu] %s: %zu runs, median %s", p->index + 1, p->count, text, runs,
-                     mld_human_ns(median_ns, median, sizeof median));
+    mld_log_progress("[%zu/%zu] %s: %zu runs, median %s", p->index + 1, p->count, text,
+                     runs, mld_human_ns(median_ns, median, sizeof median));
 }
 
 static void on_end(void *ctx, const struct mld_row *r, size_t index, size_t count)
@@ -166,16 +239,17 @@ static void on_end(void *ctx, const struct mld_row *r, size_t index, size_t coun
     label(r, text, sizeof text);
     mld_log_progress("%s", "");
     if (m->summary.count && p50->known)
-        mld_log(MLD_LOG_INFO, "[%zu/%zu] %s: %s, median %s of %lld runs%s%s", index + 1, count,
-                text, mld_status_name(m->status),
-                mld_human_ns(p50->value, median, sizeof median), (long long)m->summary.count,
-                *m->reason ? ": " : "", m->reason);
+        mld_log(MLD_LOG_INFO, "[%zu/%zu] %s: %s, median %s of %lld runs%s%s", index + 1,
+                count, text, mld_status_name(m->status),
+                mld_human_ns(p50->value, median, sizeof median),
+                (long long)m->summary.count, *m->reason ? ": " : "", m->reason);
     else
         mld_log(MLD_LOG_INFO, "[%zu/%zu] %s: %s%s%s", index + 1, count, text,
                 mld_status_name(m->status), *m->reason ? ": " : "", m->reason);
 }
 
-/* --- results, on stdout -------------------------------------------------------------------- */
+/* --- results, on stdout
+ * -------------------------------------------------------------------- */
 
 static int print_json(const struct mld_bench_outcome *o, struct mld_error *err)
 {
@@ -207,8 +281,8 @@ static void cell_percentile(struct mld_table *t, const struct mld_summary *s, in
     } else {
         int digits = p->value < 1e5 ? 4 : p->value < 1e8 ? 2 : 1;
         if (isfinite(p->low) && isfinite(p->high))
-            snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, p->value / 1e6, digits,
-                     p->low / 1e6, digits, p->high / 1e6);
+            snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, p->value / 1e6,
+                     digits, p->low / 1e6, digits, p->high / 1e6);
         else
             snprintf(text, sizeof text, "%.*f", digits, p->value / 1e6);
         mld_table_num(t, p->value / 1e6, text);
@@ -247,8 +321,8 @@ static void table_row(struct mld_table *t, const struct mld_row *r)
     if (s->count) {
         int digits = s->mean < 1e5 ? 4 : s->mean < 1e8 ? 2 : 1;
         if (isfinite(s->mean_low) && isfinite(s->mean_high))
-            snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, s->mean / 1e6, digits,
-                     s->mean_low / 1e6, digits, s->mean_high / 1e6);
+            snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, s->mean / 1e6,
+                     digits, s->mean_low / 1e6, digits, s->mean_high / 1e6);
         else
             snprintf(text, sizeof text, "%.*f", digits, s->mean / 1e6);
         mld_table_num(t, s->mean / 1e6, text);
@@ -311,7 +385,8 @@ static int print_table(const struct mld_bench_outcome *o, int64_t format,
     return rc;
 }
 
-/* --- the commands --------------------------------------------------------------------------- */
+/* --- the commands
+ * --------------------------------------------------------------------------- */
 
 static int bench_check(const struct bench_args *a, struct mld_error *err)
 {
@@ -334,27 +409,41 @@ static int bench_main(const struct mld_command *cmd, void *args,
         return mld_error_set(err, MLD_E_TOO_LARGE, "more than 64 backend options (-o)");
     for (size_t i = 0; i < a->options.count; i++)
         options[i] = (struct mld_key_value){a->options.keys[i], a->options.values[i]};
-    struct mld_bench_request req = {
-        .models = a->models.items, .model_count = a->models.count,
-        .categories = a->categories.items, .category_count = a->categories.count,
-        .all = a->all,
-        .hardware = a->hardware.items, .hardware_count = a->hardware.count,
-        .precisions = a->precisions.items, .precision_count = a->precisions.count,
-        .modes = a->modes.items, .mode_count = a->modes.count,
-        .batches = a->batches.items, .batch_count = a->batches.count,
-        .class_name = a->shape.class_name, .weights_path = a->weights,
-        .shapes = mld_cli_shapes(&a->shape, 0),
-        .layers = a->shape.layers, .threads = (int)a->threads, .seed = (uint64_t)a->seed,
-        .limit = a->limit,
-        .budget = {.min_time_ns = a->min_time, .max_time_ns = a->max_time,
-                   .min_samples = a->min_samples, .max_samples = MLD_MAX_SAMPLES,
-                   .warmup = a->warmup, .target_width = a->target_width,
-                   .timeout_ns = a->timeout},
-        .memory_limit_bytes = a->memory_limit,
-        .options = options, .option_count = a->options.count,
-        .db_path = a->db_path, .no_store = !a->store, .dry_run = a->dry_run,
-        .command_line = mld_cli_command_line(),
-        .cancel = &mld_cli_cancel};
+    struct mld_bench_request req = {.models = a->models.items,
+                                    .model_count = a->models.count,
+                                    .categories = a->categories.items,
+                                    .category_count = a->categories.count,
+                                    .all = a->all,
+                                    .hardware = a->hardware.items,
+                                    .hardware_count = a->hardware.count,
+                                    .precisions = a->precisions.items,
+                                    .precision_count = a->precisions.count,
+                                    .modes = a->modes.items,
+                                    .mode_count = a->modes.count,
+                                    .batches = a->batches.items,
+                                    .batch_count = a->batches.count,
+                                    .class_name = a->shape.class_name,
+                                    .weights_path = a->weights,
+                                    .shapes = mld_cli_shapes(&a->shape, 0),
+                                    .layers = a->shape.layers,
+                                    .threads = (int)a->threads,
+                                    .seed = (uint64_t)a->seed,
+                                    .limit = a->limit,
+                                    .budget = {.min_time_ns = a->min_time,
+                                               .max_time_ns = a->max_time,
+                                               .min_samples = a->min_samples,
+                                               .max_samples = MLD_MAX_SAMPLES,
+                                               .warmup = a->warmup,
+                                               .target_width = a->target_width,
+                                               .timeout_ns = a->timeout},
+                                    .memory_limit_bytes = a->memory_limit,
+                                    .options = options,
+                                    .option_count = a->options.count,
+                                    .db_path = a->db_path,
+                                    .no_store = !a->store,
+                                    .dry_run = a->dry_run,
+                                    .command_line = mld_cli_command_line(),
+                                    .cancel = &mld_cli_cancel};
     struct progress p = {0};
     struct mld_bench_observer observer = {on_begin, on_phase, on_progress, on_end, &p};
     struct mld_bench_outcome outcome;
@@ -400,9 +489,10 @@ static int run_main(const struct mld_command *cmd, void *args,
 const struct mld_command mld_cmd_bench = {
     .name = "bench",
     .summary = "measure models over hardware, batch sizes, precisions and modes",
-    .details = "Each case runs in its own process. Every run's time is kept in the database;\n"
-               "the table shows 95 % intervals, and a dash with the needed count where there\n"
-               "are too few samples for a percentile.",
+    .details =
+        "Each case runs in its own process. Every run's time is kept in the database;\n"
+        "the table shows 95 % intervals, and a dash with the needed count where there\n"
+        "are too few samples for a percentile.",
     .examples = "  mldyno bench --model bert --hardware cpu --batch-sizes 1,8\n"
                 "  mldyno bench --category vision --limit 4 --format json\n"
                 "  mldyno bench --model ./my-checkpoint --seq 256 --threads 1",
@@ -414,8 +504,9 @@ const struct mld_command mld_cmd_bench = {
 const struct mld_command mld_cmd_run = {
     .name = "run",
     .summary = "measure one case",
-    .details = "The same as bench, for exactly one case: the line in a row's 'reproduce' is "
-               "one.",
+    .details =
+        "The same as bench, for exactly one case: the line in a row's 'reproduce' is "
+        "one.",
     .examples = "  mldyno run --model gpt2 --mode decode --seq 512 --batch-size 1",
     .options = run_options,
     .common = mld_cli_common_options,

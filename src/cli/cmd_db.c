@@ -13,13 +13,18 @@ struct db_args {
 };
 
 #define DB_PATH_OPTION                                                                   \
-    {.name = "db-path", MLD_OPT_FIELD(STRING, struct db_args, db_path),                   \
-     .value_name = "FILE", .help = "database file (default: $MLDYNO_DB, else "            \
-                                   "./benchmark_db.duckdb)"}
+    {                                                                                    \
+        .name = "db-path", MLD_OPT_FIELD(STRING, struct db_args, db_path),               \
+        .value_name = "FILE",                                                            \
+        .help = "database file (default: $MLDYNO_DB, else "                              \
+                "./benchmark_db.duckdb)"                                                 \
+    }
 
 static const struct mld_option db_options[] = {DB_PATH_OPTION, {.name = NULL}};
 static const struct mld_option query_options[] = {
-    {.name = "sql", MLD_OPT_FIELD(STRING, struct db_args, sql), .value_name = "SQL",
+    {.name = "sql",
+     MLD_OPT_FIELD(STRING, struct db_args, sql),
+     .value_name = "SQL",
      .help = "one statement that only reads"},
     DB_PATH_OPTION,
     {.name = NULL}};
@@ -27,13 +32,17 @@ static const struct mld_option query_options[] = {
 static int print_status(const struct mld_store_status *s, int64_t format,
                         struct mld_error *err)
 {
-    static const struct mld_column columns[] = {
-        {"path", NULL, MLD_LEFT},        {"file_bytes", "size", MLD_RIGHT},
-        {"schema_version", "schema", MLD_RIGHT}, {"newest_version", "newest", MLD_RIGHT},
-        {"runs", NULL, MLD_RIGHT},       {"results", NULL, MLD_RIGHT},
-        {"samples", NULL, MLD_RIGHT},    {"models", NULL, MLD_RIGHT},
-        {"hardware", NULL, MLD_RIGHT},   {"environments", NULL, MLD_RIGHT},
-        {"last_run", "last run", MLD_LEFT}};
+    static const struct mld_column columns[] = {{"path", NULL, MLD_LEFT},
+                                                {"file_bytes", "size", MLD_RIGHT},
+                                                {"schema_version", "schema", MLD_RIGHT},
+                                                {"newest_version", "newest", MLD_RIGHT},
+                                                {"runs", NULL, MLD_RIGHT},
+                                                {"results", NULL, MLD_RIGHT},
+                                                {"samples", NULL, MLD_RIGHT},
+                                                {"models", NULL, MLD_RIGHT},
+                                                {"hardware", NULL, MLD_RIGHT},
+                                                {"environments", NULL, MLD_RIGHT},
+                                                {"last_run", "last run", MLD_LEFT}};
     struct mld_table *t = NULL;
     char text[32];
     MLD_TRY(mld_table_new(columns, sizeof columns / sizeof *columns, &t, err));
@@ -67,7 +76,8 @@ static int db_main(const struct mld_command *cmd, void *args,
     return rc;
 }
 
-/* --- query ------------------------------------------------------------------------------- */
+/* --- query
+ * ------------------------------------------------------------------------------- */
 
 static void query_cell(struct mld_table *t, const struct mld_cell *c)
 {
@@ -100,8 +110,7 @@ static int print_rows(const struct mld_rows *rows, int64_t format, struct mld_er
         mld_arena_array(&arena, rows->column_count + 1, sizeof *columns);
     int rc = columns ? 0 : mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
     for (size_t c = 0; c < rows->column_count && rc == 0; c++) {
-        bool number =
-            rows->types[c] == MLD_CELL_INT || rows->types[c] == MLD_CELL_FLOAT;
+        bool number = rows->types[c] == MLD_CELL_INT || rows->types[c] == MLD_CELL_FLOAT;
         columns[c] =
             (struct mld_column){rows->columns[c], NULL, number ? MLD_RIGHT : MLD_LEFT};
     }
@@ -127,7 +136,8 @@ static int query_main(const struct mld_command *cmd, void *args,
     const char *report = operands->count ? operands->items[0] : NULL;
     (void)cmd;
     if (!report == !a->sql)
-        return mld_error_set(err, MLD_E_INVALID, "give a report's name or --sql, one of the "
+        return mld_error_set(err, MLD_E_INVALID,
+                             "give a report's name or --sql, one of the "
                              "two: see 'mldyno query --help'");
     MLD_TRY(mld_database_query(a->db_path, a->sql, report, &rows, err));
     int rc = print_rows(&rows, a->common.format, err);
@@ -143,13 +153,12 @@ const struct mld_command mld_cmd_db_init = {
     .args_size = sizeof(struct db_args),
     .run = db_main};
 
-const struct mld_command mld_cmd_db_status = {
-    .name = "db status",
-    .summary = "tell what the database holds",
-    .options = db_options,
-    .common = mld_cli_common_options,
-    .args_size = sizeof(struct db_args),
-    .run = db_main};
+const struct mld_command mld_cmd_db_status = {.name = "db status",
+                                              .summary = "tell what the database holds",
+                                              .options = db_options,
+                                              .common = mld_cli_common_options,
+                                              .args_size = sizeof(struct db_args),
+                                              .run = db_main};
 
 const struct mld_command mld_cmd_query = {
     .name = "query",

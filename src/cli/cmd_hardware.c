@@ -13,9 +13,12 @@ struct hardware_args {
 };
 
 static const struct mld_option hardware_options[] = {
-    {.name = "help-backend", MLD_OPT_FIELD(STRING, struct hardware_args, help_backend),
-     .value_name = "NAME", .help = "list the options (-o key=value) of one backend"},
-    {.name = "machine", MLD_OPT_FIELD(FLAG, struct hardware_args, machine),
+    {.name = "help-backend",
+     MLD_OPT_FIELD(STRING, struct hardware_args, help_backend),
+     .value_name = "NAME",
+     .help = "list the options (-o key=value) of one backend"},
+    {.name = "machine",
+     MLD_OPT_FIELD(FLAG, struct hardware_args, machine),
      .help = "the machine itself instead: CPU, caches, memory, system"},
     {.name = NULL}};
 
@@ -36,9 +39,11 @@ static int print_backend_options(const char *name, int64_t format, struct mld_er
         i++;
     if (i == n) {
         const char *near = mld_str_nearest(name, names, n < 64 ? n : 64);
-        return mld_error_set(err, MLD_E_NOT_FOUND, "unknown backend '%s'%s%s%s: 'mldyno "
-                             "hardware' lists all", name, near ? " (did you mean '" : "",
-                             near ? near : "", near ? "'?)" : "");
+        return mld_error_set(err, MLD_E_NOT_FOUND,
+                             "unknown backend '%s'%s%s%s: 'mldyno "
+                             "hardware' lists all",
+                             name, near ? " (did you mean '" : "", near ? near : "",
+                             near ? "'?)" : "");
     }
     MLD_TRY(mld_table_new(columns, 4, &t, err));
     for (const struct mld_backend_option *o = states[i].ops->options; o && o->key; o++) {
@@ -104,8 +109,8 @@ static void hardware_row(struct mld_table *t, const struct mld_backend_state *s,
     mld_table_text(t, s->probe.engine);
     mld_table_text(t, *s->probe.version ? s->probe.version : NULL);
     mld_table_bool(t, s->probe.usable && d);
-    const char *reason = *s->probe.reason      ? s->probe.reason
-                         : *s->error.message   ? s->error.message
+    const char *reason = *s->probe.reason    ? s->probe.reason
+                         : *s->error.message ? s->error.message
                          : s->ops->flags & MLD_BACKEND_SYNTHETIC
                              ? "computes nothing real: never part of --hardware all"
                              : NULL;
@@ -115,12 +120,15 @@ static void hardware_row(struct mld_table *t, const struct mld_backend_state *s,
 static int hardware_main(const struct mld_command *cmd, void *args,
                          const struct mld_strings *operands, struct mld_error *err)
 {
-    static const struct mld_column columns[] = {
-        {"backend", NULL, MLD_LEFT}, {"platform", NULL, MLD_LEFT},
-        {"device", NULL, MLD_LEFT},  {"name", NULL, MLD_LEFT},
-        {"memory_bytes", "memory", MLD_RIGHT}, {"engine", NULL, MLD_LEFT},
-        {"version", NULL, MLD_LEFT}, {"usable", NULL, MLD_LEFT},
-        {"note", NULL, MLD_LEFT}};
+    static const struct mld_column columns[] = {{"backend", NULL, MLD_LEFT},
+                                                {"platform", NULL, MLD_LEFT},
+                                                {"device", NULL, MLD_LEFT},
+                                                {"name", NULL, MLD_LEFT},
+                                                {"memory_bytes", "memory", MLD_RIGHT},
+                                                {"engine", NULL, MLD_LEFT},
+                                                {"version", NULL, MLD_LEFT},
+                                                {"usable", NULL, MLD_LEFT},
+                                                {"note", NULL, MLD_LEFT}};
     const struct hardware_args *a = args;
     const struct mld_backend_state *states;
     struct mld_table *t = NULL;

@@ -15,8 +15,10 @@ struct models_args {
 };
 
 static const struct mld_option models_options[] = {
-    {.name = "category", MLD_OPT_FIELD(STRINGS, struct models_args, categories),
-     .value_name = "NAME,...", .help = "only models of these categories"},
+    {.name = "category",
+     MLD_OPT_FIELD(STRINGS, struct models_args, categories),
+     .value_name = "NAME,...",
+     .help = "only models of these categories"},
     {.name = NULL}};
 
 static const char *modes_text(uint32_t modes, char *buf, size_t n)
@@ -92,7 +94,8 @@ static int models_main(const struct mld_command *cmd, void *args,
     return rc;
 }
 
-/* --- models show -------------------------------------------------------------------------- */
+/* --- models show
+ * -------------------------------------------------------------------------- */
 
 struct show_args {
     struct mld_cli_common common;
@@ -101,12 +104,18 @@ struct show_args {
 };
 
 static const struct mld_option show_options[] = {
-    {.name = "batch-size", MLD_OPT_FIELD(INT, struct show_args, batch), .value_name = "N",
-     .help = "batch size of the costs", .fallback = "1", .min = 1, .max = 1000000},
+    {.name = "batch-size",
+     MLD_OPT_FIELD(INT, struct show_args, batch),
+     .value_name = "N",
+     .help = "batch size of the costs",
+     .fallback = "1",
+     .min = 1,
+     .max = 1000000},
     MLD_CLI_SHAPE_OPTIONS(struct show_args, shape),
     {.name = NULL}};
 
-static struct mld_json *show_json(const struct mld_model *m, const struct mld_model_facts *f)
+static struct mld_json *show_json(const struct mld_model *m,
+                                  const struct mld_model_facts *f)
 {
     struct mld_json *o = mld_json_new_object(), *list = mld_json_new_array();
     mld_json_set(o, "model", mld_json_new_str(m->label));
@@ -116,7 +125,8 @@ static struct mld_json *show_json(const struct mld_model *m, const struct mld_mo
     mld_json_set(o, "family", mld_json_new_str(m->type->family));
     for (int c = 0; c < MLD_CATEGORY_COUNT; c++)
         if (f->info.categories & (1u << c))
-            mld_json_push(list, mld_json_new_str(mld_category_name((enum mld_category)c)));
+            mld_json_push(list,
+                          mld_json_new_str(mld_category_name((enum mld_category)c)));
     mld_json_set(o, "categories", list);
     mld_json_set(o, "parameters", mld_json_new_int(f->parameters));
     mld_json_set(o, "tensors", mld_json_new_int(f->tensors));
@@ -174,7 +184,8 @@ static int show_main(const struct mld_command *cmd, void *args,
     struct mld_model_facts facts;
     struct mld_arch_shapes shapes = mld_cli_shapes(&a->shape, a->batch);
     (void)cmd;
-    int rc = mld_model_resolve(operands->items[0], a->shape.class_name, NULL, &arena, &m, err);
+    int rc =
+        mld_model_resolve(operands->items[0], a->shape.class_name, NULL, &arena, &m, err);
     if (rc != 0) {
         mld_arena_release(&arena);
         return rc;
@@ -206,8 +217,9 @@ const struct mld_command mld_cmd_models_show = {
     .operand_min = 1,
     .operand_max = 1,
     .summary = "tell a model's class, parameters, digest and costs",
-    .details = "NAME-OR-FILE is a type, a checkpoint, a config.json, a folder with one, or a\n"
-               "golden file. Nothing is run and no weights are made.",
+    .details =
+        "NAME-OR-FILE is a type, a checkpoint, a config.json, a folder with one, or a\n"
+        "golden file. Nothing is run and no weights are made.",
     .examples = "  mldyno models show bert-base-uncased\n"
                 "  mldyno models show ./config.json --format json",
     .options = show_options,

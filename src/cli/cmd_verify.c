@@ -1,7 +1,7 @@
 /* cmd_verify.c: `mldyno verify`: golden files against this build and a real engine.
  *
- * The lines on stdout are a contract: "ok NAME", "FAIL NAME: reason", "skip NAME: reason",
- * then "N passed, N failed, N skipped". */
+ * The lines on stdout are a contract: "ok NAME", "FAIL NAME: reason", "skip NAME:
+ * reason", then "N passed, N failed, N skipped". */
 #include "cli/cli.h"
 
 #include "app/verify.h"
@@ -16,17 +16,22 @@ struct verify_args {
 };
 
 static const struct mld_option verify_options[] = {
-    {.name = "engine", MLD_OPT_FIELD(STRING, struct verify_args, engine),
-     .value_name = "NAME", .help = "backend, platform or device that computes",
+    {.name = "engine",
+     MLD_OPT_FIELD(STRING, struct verify_args, engine),
+     .value_name = "NAME",
+     .help = "backend, platform or device that computes",
      .fallback = "ort"},
-    {.name = "weights", MLD_OPT_FIELD(STRING, struct verify_args, weights),
+    {.name = "weights",
+     MLD_OPT_FIELD(STRING, struct verify_args, weights),
      .value_name = "FILE",
      .help = "real weights (*.safetensors) instead of those computed from names"},
-    {.name = "gradients", MLD_OPT_FIELD(FLAG, struct verify_args, gradients),
+    {.name = "gradients",
+     MLD_OPT_FIELD(FLAG, struct verify_args, gradients),
      .help = "check loss and gradients too"},
     {.name = NULL}};
 
-static void tell(void *ctx, enum mld_verdict verdict, const char *name, const char *detail)
+static void tell(void *ctx, enum mld_verdict verdict, const char *name,
+                 const char *detail)
 {
     (void)ctx;
     switch (verdict) {
@@ -59,8 +64,8 @@ static int verify_main(const struct mld_command *cmd, void *args,
     (void)cmd;
     MLD_TRY(mld_verify(&req, tell, NULL, &o, err));
     char line[96];
-    snprintf(line, sizeof line, "%zu passed, %zu failed, %zu skipped\n", o.passed, o.failed,
-             o.skipped);
+    snprintf(line, sizeof line, "%zu passed, %zu failed, %zu skipped\n", o.passed,
+             o.failed, o.skipped);
     MLD_TRY(mld_cli_print(line, err));
     return o.failed ? MLD_EXIT_FAILED : MLD_EXIT_OK;
 }
@@ -71,9 +76,10 @@ const struct mld_command mld_cmd_verify = {
     .operand_min = 1,
     .operand_max = SIZE_MAX,
     .summary = "check architectures against reference files, on a real engine",
-    .details = "A golden file fixes a small config, its parameters, inputs and outputs as the\n"
-               "reference library computes them. Prints one line per file (ok, FAIL, skip)\n"
-               "and a total; exit code 1 when one failed.",
+    .details =
+        "A golden file fixes a small config, its parameters, inputs and outputs as the\n"
+        "reference library computes them. Prints one line per file (ok, FAIL, skip)\n"
+        "and a total; exit code 1 when one failed.",
     .examples = "  mldyno verify tests/golden/goldens\n"
                 "  mldyno verify --engine ort bert.json",
     .options = verify_options,

@@ -34,12 +34,14 @@ bool mld_options_sane(const struct mld_option *table, size_t args_size)
     return true;
 }
 
-/* --- converting one value ------------------------------------------------------------ */
+/* --- converting one value ------------------------------------------------------------
+ */
 
 static int option_bad(const struct mld_option *o, const char *text, const char *allowed,
                       struct mld_error *err)
 {
-    return mld_error_set(err, MLD_E_INVALID, "--%s: '%s' is not %s", o->name, text, allowed);
+    return mld_error_set(err, MLD_E_INVALID, "--%s: '%s' is not %s", o->name, text,
+                         allowed);
 }
 
 static int option_integer(const struct mld_option *o, const char *text, int64_t *out,
@@ -106,8 +108,8 @@ static int option_add_string(struct mld_arena *arena, struct mld_strings *list,
     return 0;
 }
 
-static int option_add_integer(struct mld_arena *arena, struct mld_integers *list, int64_t x,
-                              struct mld_error *err)
+static int option_add_integer(struct mld_arena *arena, struct mld_integers *list,
+                              int64_t x, struct mld_error *err)
 {
     void *items = list->items;
     if (!option_grow(arena, &items, list->count, sizeof *list->items))
@@ -118,12 +120,14 @@ static int option_add_integer(struct mld_arena *arena, struct mld_integers *list
 }
 
 static int option_add_pair(const struct mld_option *o, struct mld_arena *arena,
-                           struct mld_pairs *list, const char *text, struct mld_error *err)
+                           struct mld_pairs *list, const char *text,
+                           struct mld_error *err)
 {
     const char *eq = strchr(text, '=');
     if (!eq || eq == text)
         return option_bad(o, text, "of the form KEY=VALUE", err);
-    struct mld_strings keys = {list->keys, list->count}, values = {list->values, list->count};
+    struct mld_strings keys = {list->keys, list->count},
+                       values = {list->values, list->count};
     char *key = mld_arena_strndup(arena, text, (size_t)(eq - text));
     if (!key)
         return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
@@ -201,10 +205,11 @@ static int option_assign(const struct mld_option *o, const char *text, bool on,
     }
 }
 
-/* --- finding options ------------------------------------------------------------------ */
+/* --- finding options ------------------------------------------------------------------
+ */
 
-static const struct mld_option *option_in(const struct mld_option *table, const char *name,
-                                          size_t n, char letter)
+static const struct mld_option *option_in(const struct mld_option *table,
+                                          const char *name, size_t n, char letter)
 {
     for (const struct mld_option *o = table; o && o->name; o++) {
         if (letter ? o->letter == letter
@@ -216,8 +221,8 @@ static const struct mld_option *option_in(const struct mld_option *table, const 
     return NULL;
 }
 
-static const struct mld_option *option_find(const struct mld_command *cmd, const char *name,
-                                            size_t n, char letter)
+static const struct mld_option *option_find(const struct mld_command *cmd,
+                                            const char *name, size_t n, char letter)
 {
     const struct mld_option *o = option_in(cmd->options, name, n, letter);
     return o ? o : option_in(cmd->common, name, n, letter);
@@ -240,11 +245,12 @@ static int option_unknown(const struct mld_command *cmd, const char *text, size_
                              "unknown option '--%s' of 'mldyno %s': did you mean '--%s'?",
                              word, cmd->name, near);
     return mld_error_set(err, MLD_E_INVALID,
-                         "unknown option '--%s' of 'mldyno %s': see 'mldyno %s --help'", word,
-                         cmd->name, cmd->name);
+                         "unknown option '--%s' of 'mldyno %s': see 'mldyno %s --help'",
+                         word, cmd->name, cmd->name);
 }
 
-/* --- parsing -------------------------------------------------------------------------- */
+/* --- parsing --------------------------------------------------------------------------
+ */
 
 static int options_defaults(const struct mld_option *table, struct mld_arena *arena,
                             void *args, struct mld_error *err)
@@ -259,8 +265,8 @@ struct parse_state {
     const struct mld_command *cmd;
     struct mld_arena *arena;
     void *args;
-    bool seen[256]; /* by position in options then common: the first use of a list drops its
-                       default */
+    bool seen[256]; /* by position in options then common: the first use of a list drops
+                       its default */
     struct mld_error *err;
 };
 
@@ -280,7 +286,8 @@ static int parse_set(struct parse_state *ps, const struct mld_option *o, const c
     return option_assign(o, text, on, ps->arena, ps->args, ps->err);
 }
 
-static int parse_long(struct parse_state *ps, const char *text, const char *next, int *used)
+static int parse_long(struct parse_state *ps, const char *text, const char *next,
+                      int *used)
 {
     const char *eq = strchr(text, '=');
     size_t n = eq ? (size_t)(eq - text) : strlen(text);
@@ -302,13 +309,15 @@ static int parse_long(struct parse_state *ps, const char *text, const char *next
         return parse_set(ps, o, "", on);
     }
     if (!eq && !next)
-        return mld_error_set(ps->err, MLD_E_INVALID, "option '--%s' needs a value: --%s %s",
-                             o->name, o->name, o->value_name);
+        return mld_error_set(ps->err, MLD_E_INVALID,
+                             "option '--%s' needs a value: --%s %s", o->name, o->name,
+                             o->value_name);
     *used = eq ? 0 : 1;
     return parse_set(ps, o, eq ? eq + 1 : next, on);
 }
 
-static int parse_short(struct parse_state *ps, const char *text, const char *next, int *used)
+static int parse_short(struct parse_state *ps, const char *text, const char *next,
+                       int *used)
 {
     for (; *text; text++) {
         const struct mld_option *o = option_find(ps->cmd, NULL, 0, *text);
@@ -323,8 +332,9 @@ static int parse_short(struct parse_state *ps, const char *text, const char *nex
         }
         const char *value = text[1] ? text + 1 : next;
         if (!value)
-            return mld_error_set(ps->err, MLD_E_INVALID, "option '-%c' needs a value: -%c %s",
-                                 *text, *text, o->value_name);
+            return mld_error_set(ps->err, MLD_E_INVALID,
+                                 "option '-%c' needs a value: -%c %s", *text, *text,
+                                 o->value_name);
         *used = text[1] ? 0 : 1;
         return parse_set(ps, o, value, true);
     }
@@ -362,7 +372,8 @@ int mld_options_parse(const struct mld_command *cmd, int argc, char *const *argv
         i += used;
     }
     if (operands->count > cmd->operand_max)
-        return mld_error_set(err, MLD_E_INVALID, "unexpected '%s' after 'mldyno %s': see "
+        return mld_error_set(err, MLD_E_INVALID,
+                             "unexpected '%s' after 'mldyno %s': see "
                              "'mldyno %s --help'",
                              operands->items[cmd->operand_max], cmd->name, cmd->name);
     if (operands->count < cmd->operand_min)
@@ -371,7 +382,8 @@ int mld_options_parse(const struct mld_command *cmd, int argc, char *const *argv
     return 0;
 }
 
-/* --- help ------------------------------------------------------------------------------ */
+/* --- help ------------------------------------------------------------------------------
+ */
 
 static void help_wrap(struct mld_str *out, const char *text, size_t indent, size_t at)
 {

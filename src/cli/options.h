@@ -28,16 +28,16 @@ struct mld_pairs { /* KEY=VALUE, repeated */
 
 /* X(NAME, C type of the field) */
 #define MLD_OPTION_TYPES(X)                                                              \
-    X(FLAG, bool)                     /* --x, --no-x */                                  \
+    X(FLAG, bool) /* --x, --no-x */                                                      \
     X(STRING, const char *)                                                              \
     X(STRINGS, struct mld_strings)                                                       \
     X(INT, int64_t)                                                                      \
     X(INTS, struct mld_integers)                                                         \
     X(FLOAT, double)                                                                     \
-    X(SIZE, uint64_t)                 /* bytes: 512M, 2G */                              \
-    X(DURATION, uint64_t)             /* nanoseconds: 500ms, 10s, 2m */                  \
-    X(CHOICE, int64_t)                /* index in choices */                             \
-    X(CHOICES, struct mld_integers)   /* comma list of such */                           \
+    X(SIZE, uint64_t)               /* bytes: 512M, 2G */                                \
+    X(DURATION, uint64_t)           /* nanoseconds: 500ms, 10s, 2m */                    \
+    X(CHOICE, int64_t)              /* index in choices */                               \
+    X(CHOICES, struct mld_integers) /* comma list of such */                             \
     X(PAIRS, struct mld_pairs)
 
 enum mld_option_type {
@@ -48,17 +48,17 @@ enum mld_option_type {
 };
 
 struct mld_option {
-    const char *name;       /* without dashes; NULL ends the table */
-    char letter;            /* short form, 0: none */
+    const char *name; /* without dashes; NULL ends the table */
+    char letter;      /* short form, 0: none */
     enum mld_option_type type;
-    size_t offset, size;    /* field in the argument struct */
-    const char *value_name; /* "N", "NAME,..."; NULL for flags */
-    const char *help;       /* one sentence, no full stop */
-    const char *fallback;   /* default as text, NULL: zero-filled */
+    size_t offset, size;        /* field in the argument struct */
+    const char *value_name;     /* "N", "NAME,..."; NULL for flags */
+    const char *help;           /* one sentence, no full stop */
+    const char *fallback;       /* default as text, NULL: zero-filled */
     const char *const *choices; /* NULL-terminated; CHOICE and CHOICES */
-    int64_t min, max;       /* INT, INTS, when not both 0; FLOAT: min only */
-    const char *word;       /* INT: a word that stands for -1 ("auto"), NULL: none */
-    const char *alias;      /* another name for the same option, shown with it */
+    int64_t min, max;           /* INT, INTS, when not both 0; FLOAT: min only */
+    const char *word;           /* INT: a word that stands for -1 ("auto"), NULL: none */
+    const char *alias;          /* another name for the same option, shown with it */
 };
 
 /* The part of a row that ties it to its field; the size is checked by the tests. */
@@ -70,32 +70,33 @@ struct mld_command {
     const char *name;     /* "bench", "db init" */
     const char *operands; /* "[NAME-OR-FILE]"; NULL: none taken */
     size_t operand_min, operand_max;
-    const char *summary;  /* one line, no full stop */
-    const char *details;  /* paragraphs under the usage; NULL: none */
-    const char *examples; /* lines, each a command; NULL: none */
+    const char *summary;              /* one line, no full stop */
+    const char *details;              /* paragraphs under the usage; NULL: none */
+    const char *examples;             /* lines, each a command; NULL: none */
     const struct mld_option *options; /* ends with name NULL */
     const struct mld_option *common;  /* likewise, shared by all commands */
     size_t args_size;
     /* Runs with the parsed struct; returns the exit code. */
-    int (*run)(const struct mld_command *cmd, void *args, const struct mld_strings *operands,
-               struct mld_error *err);
+    int (*run)(const struct mld_command *cmd, void *args,
+               const struct mld_strings *operands, struct mld_error *err);
     bool hidden;
 };
 
 /* Checks one table against the type sizes: a wrong row is a bug, found by the tests. */
 bool mld_options_sane(const struct mld_option *table, size_t args_size);
 
-/* Fills args (args_size bytes, zeroed here) from defaults and argv[0 .. argc). *help is set
- * when -h or --help was met (the rest is then not checked). Lists and strings live in the
- * arena or point into argv. Faults name the option, what was given and what is allowed,
- * and offer the nearest name. */
+/* Fills args (args_size bytes, zeroed here) from defaults and argv[0 .. argc). *help is
+ * set when -h or --help was met (the rest is then not checked). Lists and strings live in
+ * the arena or point into argv. Faults name the option, what was given and what is
+ * allowed, and offer the nearest name. */
 int mld_options_parse(const struct mld_command *cmd, int argc, char *const *argv,
                       struct mld_arena *arena, void *args, struct mld_strings *operands,
                       bool *help, struct mld_error *err) MLD_MUST_CHECK;
 
 void mld_options_help(const struct mld_command *cmd, struct mld_str *out);
 
-/* Finds the command that argv begins with (longest name wins): its length in words, or 0. */
+/* Finds the command that argv begins with (longest name wins): its length in words, or 0.
+ */
 int mld_command_find(const struct mld_command *const *table, size_t n, int argc,
                      char *const *argv, const struct mld_command **out);
 

@@ -23,26 +23,60 @@ static const char *const colors[] = {"red", "green", "blue", NULL};
 static const struct mld_option options[] = {
     {.name = "flag", .letter = 'f', MLD_OPT_FIELD(FLAG, struct args, flag), .help = "x"},
     {.name = "on", MLD_OPT_FIELD(FLAG, struct args, on), .fallback = "", .help = "x"},
-    {.name = "text", .letter = 't', MLD_OPT_FIELD(STRING, struct args, text),
-     .value_name = "T", .help = "x", .alias = "words"},
-    {.name = "list", MLD_OPT_FIELD(STRINGS, struct args, list), .value_name = "A,...",
-     .help = "x", .fallback = "one,two"},
-    {.name = "number", MLD_OPT_FIELD(INT, struct args, number), .value_name = "N",
-     .help = "x", .fallback = "auto", .min = 0, .max = 10, .word = "auto"},
-    {.name = "numbers", MLD_OPT_FIELD(INTS, struct args, numbers), .value_name = "N,...",
-     .help = "x", .min = 1, .max = 100},
-    {.name = "share", MLD_OPT_FIELD(FLOAT, struct args, share), .value_name = "X",
+    {.name = "text",
+     .letter = 't',
+     MLD_OPT_FIELD(STRING, struct args, text),
+     .value_name = "T",
+     .help = "x",
+     .alias = "words"},
+    {.name = "list",
+     MLD_OPT_FIELD(STRINGS, struct args, list),
+     .value_name = "A,...",
+     .help = "x",
+     .fallback = "one,two"},
+    {.name = "number",
+     MLD_OPT_FIELD(INT, struct args, number),
+     .value_name = "N",
+     .help = "x",
+     .fallback = "auto",
+     .min = 0,
+     .max = 10,
+     .word = "auto"},
+    {.name = "numbers",
+     MLD_OPT_FIELD(INTS, struct args, numbers),
+     .value_name = "N,...",
+     .help = "x",
+     .min = 1,
+     .max = 100},
+    {.name = "share",
+     MLD_OPT_FIELD(FLOAT, struct args, share),
+     .value_name = "X",
      .help = "x"},
-    {.name = "size", MLD_OPT_FIELD(SIZE, struct args, size), .value_name = "S",
-     .help = "x", .fallback = "2k"},
-    {.name = "time", MLD_OPT_FIELD(DURATION, struct args, time), .value_name = "T",
-     .help = "x", .fallback = "1.5s"},
-    {.name = "color-name", MLD_OPT_FIELD(CHOICE, struct args, choice), .value_name = "C",
-     .help = "x", .choices = colors},
-    {.name = "colors", MLD_OPT_FIELD(CHOICES, struct args, choices), .value_name = "C,...",
-     .help = "x", .choices = colors},
-    {.name = "option", .letter = 'o', MLD_OPT_FIELD(PAIRS, struct args, pairs),
-     .value_name = "K=V", .help = "x"},
+    {.name = "size",
+     MLD_OPT_FIELD(SIZE, struct args, size),
+     .value_name = "S",
+     .help = "x",
+     .fallback = "2k"},
+    {.name = "time",
+     MLD_OPT_FIELD(DURATION, struct args, time),
+     .value_name = "T",
+     .help = "x",
+     .fallback = "1.5s"},
+    {.name = "color-name",
+     MLD_OPT_FIELD(CHOICE, struct args, choice),
+     .value_name = "C",
+     .help = "x",
+     .choices = colors},
+    {.name = "colors",
+     MLD_OPT_FIELD(CHOICES, struct args, choices),
+     .value_name = "C,...",
+     .help = "x",
+     .choices = colors},
+    {.name = "option",
+     .letter = 'o',
+     MLD_OPT_FIELD(PAIRS, struct args, pairs),
+     .value_name = "K=V",
+     .help = "x"},
     {.name = NULL}};
 static const struct mld_command command = {.name = "try",
                                            .operands = "[FILE]",
@@ -64,7 +98,8 @@ static int parse(const char *const *words)
     int argc = 0;
     for (; words[argc]; argc++)
         memcpy(&argv[argc], &words[argc], sizeof argv[argc]);
-    return mld_options_parse(&command, argc, argv, &arena, &got, &operands, &help, &kit_err);
+    return mld_options_parse(&command, argc, argv, &arena, &got, &operands, &help,
+                             &kit_err);
 }
 #define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
 
@@ -83,9 +118,10 @@ MLD_TEST(cli_options__defaults_come_from_the_table)
 
 MLD_TEST(cli_options__reads_every_type)
 {
-    KIT_OK(PARSE("-f", "--no-on", "--text=a=b", "--list", "x,y", "--list=z", "--number", "7",
-                 "--numbers", "1,2,3", "--share", "0.5", "--size", "3M", "--time", "20ms",
-                 "--color-name", "blue", "--colors", "red,green", "-o", "a=1", "-ob=2,3"));
+    KIT_OK(PARSE("-f", "--no-on", "--text=a=b", "--list", "x,y", "--list=z", "--number",
+                 "7", "--numbers", "1,2,3", "--share", "0.5", "--size", "3M", "--time",
+                 "20ms", "--color-name", "blue", "--colors", "red,green", "-o", "a=1",
+                 "-ob=2,3"));
     KIT_CHECK(got.flag && !got.on);
     KIT_EQ_STR(got.text, "a=b");
     KIT_EQ_INT(got.list.count, 3); /* a given list replaces its default, then adds up */
@@ -147,8 +183,9 @@ MLD_TEST(cli_options__operands_can_be_required)
 {
     struct mld_command strict = command;
     strict.operand_min = 1;
-    KIT_FAILS(mld_options_parse(&strict, 0, NULL, &arena, &got, &operands, &help, &kit_err),
-              MLD_E_INVALID);
+    KIT_FAILS(
+        mld_options_parse(&strict, 0, NULL, &arena, &got, &operands, &help, &kit_err),
+        MLD_E_INVALID);
     KIT_CONTAINS(kit_err.message, "needs [FILE]");
     mld_arena_release(&arena);
 }
@@ -161,7 +198,8 @@ MLD_TEST(cli_options__running_out_of_memory_is_told)
     mld_arena_release(&arena);
 }
 
-/* --- the real tables ------------------------------------------------------------------- */
+/* --- the real tables -------------------------------------------------------------------
+ */
 
 MLD_TEST(cli_commands__tables_fit_their_structs)
 {
@@ -217,11 +255,13 @@ static void parse_one(const struct mld_command *c, const char *name, const char 
         snprintf(second, sizeof second, "%s", value);
         argv[1] = second;
     }
-    KIT_OK(mld_options_parse(&any, value ? 2 : 1, argv, &arena, args, &rest, &ask, &kit_err));
+    KIT_OK(mld_options_parse(&any, value ? 2 : 1, argv, &arena, args, &rest, &ask,
+                             &kit_err));
     mld_arena_release(&arena);
 }
 
-/* Every option of the help is taken by the parser, and every one of the table is in it. */
+/* Every option of the help is taken by the parser, and every one of the table is in it.
+ */
 MLD_TEST(cli_commands__help_and_parser_agree)
 {
     for (size_t i = 0; i < mld_cli_command_count; i++) {
@@ -234,8 +274,8 @@ MLD_TEST(cli_commands__help_and_parser_agree)
         for (size_t t = 0; t < 2; t++) {
             for (const struct mld_option *o = tables[t]; o->name; o++) {
                 char shown[128], buf[32];
-                snprintf(shown, sizeof shown, "--%s%s%s", o->name, o->value_name ? " " : "",
-                         o->value_name ? o->value_name : "");
+                snprintf(shown, sizeof shown, "--%s%s%s", o->name,
+                         o->value_name ? " " : "", o->value_name ? o->value_name : "");
                 KIT_CONTAINS(mld_str_c(&text), shown);
                 parse_one(c, o->name, sample(o, buf, sizeof buf));
                 if (o->alias)
@@ -244,8 +284,8 @@ MLD_TEST(cli_commands__help_and_parser_agree)
             }
         }
         for (const char *at = mld_str_c(&text); (at = strstr(at, "\n  ")); at++) {
-            bool option = strncmp(at, "\n      --", 9) == 0 ||
-                          (at[3] == '-' && at[5] == ',');
+            bool option =
+                strncmp(at, "\n      --", 9) == 0 || (at[3] == '-' && at[5] == ',');
             in_help += option;
         }
         KIT_EQ_INT(in_help, in_table + 1); /* and --help itself */
