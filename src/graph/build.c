@@ -140,7 +140,8 @@ static mld_v act_relu2(struct mld_graph *g, mld_v a)
 
 static mld_v clip(struct mld_graph *g, mld_v a, double low, double high)
 {
-    return mld_min(g, mld_max(g, a, scalar(g, a, low)), scalar(g, a, high));
+    a = mld_max(g, a, scalar(g, a, low));
+    return mld_min(g, a, scalar(g, a, high));
 }
 
 static mld_v act_relu6(struct mld_graph *g, mld_v a)

@@ -14,6 +14,7 @@ struct dump {
     const struct mld_graph *g;
     struct mld_str *out;
     uint32_t *number; /* by value id: 1 + its number when computed, 1 when introduced */
+    bool *derived;    /* by value id: a parameter that a derived value is made of */
     uint32_t next;
 };
 
@@ -132,6 +133,9 @@ static void introduce(struct dump *d, const struct mld_value *v)
     add_type(d->out, v);
     for (int i = 0; v->kind == MLD_VALUE_DERIVED && i < v->piece_count; i++) {
         const struct mld_piece *p = &v->pieces[i];
+        const struct mld_value *source = mld_graph_find(d->g, p->param->name);
+        if (source != NULL)
+            d->derived[source->id] = true;
         if (i == 0)
             mld_str_addf(d->out, " = axis %d:", v->axis);
         mld_str_addf(d->out, " %s[%" PRId64 " at %" PRId64 " step ", p->param->name,
@@ -214,8 +218,11 @@ void mld_graph_dump(const struct mld_graph *g, struct mld_str *out)
 {
     struct dump d = {.g = g, .out = out};
     d.number = mld_calloc(g->value_count + 1, sizeof(*d.number));
-    if (d.number == NULL) {
+    d.derived = mld_calloc(g->value_count + 1, sizeof(*d.derived));
+    if (d.number == NULL || d.derived == NULL) {
         out->failed = true;
+        mld_free(d.number);
+        mld_free(d.derived);
         return;
     }
     mld_str_addf(out, "graph %s: %zu parameters of %" PRId64 " values, %zu nodes\n",
@@ -233,7 +240,7 @@ void mld_graph_dump(const struct mld_graph *g, struct mld_str *out)
     }
     for (size_t i = 0; i < g->value_count; i++) {
         const struct mld_value *v = g->values[i];
-        if (v->kind == MLD_VALUE_PARAM && d.number[v->id] == 0) {
+        if (v->kind == MLD_VALUE_PARAM && d.number[v->id] == 0 && !d.derived[v->id]) {
             mld_str_addf(out, "unread %s : ", v->name);
             add_type(out, v);
             mld_str_addc(out, '\n');
@@ -242,4 +249,5 @@ void mld_graph_dump(const struct mld_graph *g, struct mld_str *out)
     for (size_t i = 0; i < g->alias_count; i++)
         mld_str_addf(out, "tied %s = %s\n", g->aliases[i].name, g->aliases[i].target);
     mld_free(d.number);
+    mld_free(d.derived);
 }

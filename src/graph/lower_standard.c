@@ -30,7 +30,8 @@ mld_v mld_lower_gelu(struct mld_graph *g, enum mld_op op, mld_v x)
         t = mld_add(g, x, scaled(g, cube, 0.044715));
         t = mld_tanh(g, scaled(g, t, 0.7978845608028654));
     }
-    return mld_mul(g, scaled(g, x, 0.5), plus(g, t, 1));
+    t = plus(g, t, 1);
+    return mld_mul(g, scaled(g, x, 0.5), t);
 }
 
 /* w x / sqrt(mean(x^2) + eps) */
@@ -62,8 +63,10 @@ mld_v mld_lower_rotary(struct mld_graph *g, const struct mld_node *n, mld_v x, m
     b = mld_slice(g, turn, axis, pairs ? 1 : rot / 2, pairs ? 2 : rot);
     mld_v c = mld_reshape(g, cos, table), s = mld_reshape(g, sin, table);
     mld_v parts[3];
-    parts[0] = mld_sub(g, mld_mul(g, a, c), mld_mul(g, b, s));
-    parts[1] = mld_add(g, mld_mul(g, b, c), mld_mul(g, a, s));
+    mld_v ac = mld_mul(g, a, c), bs = mld_mul(g, b, s);
+    parts[0] = mld_sub(g, ac, bs);
+    mld_v bc = mld_mul(g, b, c), as = mld_mul(g, a, s);
+    parts[1] = mld_add(g, bc, as);
     if (pairs) {
         y = mld_concat(g, parts, 2, 4);
         y = mld_reshape(g, y, MLD_SHAPE(batch, tokens, heads, rot));

@@ -278,11 +278,27 @@ static bool reserve(struct encoder *e)
     return !e->failed;
 }
 
-/* Names of all values; the first output of a computed value gives it its name. */
+/* "v7" for a computed value, "c3" for a constant: counted in the order of the nodes, so
+ * that the file does not depend on the order in which operands were made. */
+static char *plain_name(struct encoder *e, char kind, unsigned number)
+{
+    char name[32];
+    int n = snprintf(name, sizeof(name), "%c%u", kind, number);
+    while (mld_map_has(&e->g->names, name) && n < 30) { /* a parameter of that name */
+        name[n++] = '_';
+        name[n] = '\0';
+    }
+    return text(e, name);
+}
+
+/* The first output of a computed value gives it its name. */
 static void name_values(struct encoder *e, bool *renamed)
 {
+    unsigned computed = 0, constants = 0;
     for (size_t i = 0; i < e->g->value_count; i++)
-        e->names[i] = text(e, e->g->values[i]->name);
+        if (e->g->values[i]->kind != MLD_VALUE_COMPUTED &&
+            e->g->values[i]->kind != MLD_VALUE_CONST)
+            e->names[i] = text(e, e->g->values[i]->name);
     for (size_t i = 0; i < e->g->output_count; i++) {
         const struct mld_value *v = e->g->outputs[i].value;
         if (v->kind == MLD_VALUE_COMPUTED && !renamed[v->id]) {
@@ -290,6 +306,18 @@ static void name_values(struct encoder *e, bool *renamed)
             renamed[v->id] = true;
         }
     }
+    for (size_t i = 0; i < e->g->node_count; i++) {
+        const struct mld_node *n = e->g->nodes[i];
+        for (int k = 0; k < n->in_count; k++)
+            if (n->in[k] != NULL && e->names[n->in[k]->id] == NULL)
+                e->names[n->in[k]->id] = plain_name(e, 'c', constants++);
+        for (int k = 0; k < n->out_count; k++)
+            if (n->out[k] != NULL && e->names[n->out[k]->id] == NULL)
+                e->names[n->out[k]->id] = plain_name(e, 'v', computed++);
+    }
+    for (size_t i = 0; i < e->g->output_count; i++) /* a constant as an output */
+        if (e->names[e->g->outputs[i].value->id] == NULL)
+            e->names[e->g->outputs[i].value->id] = plain_name(e, 'c', constants++);
 }
 
 static void fill_graph(struct encoder *e, bool *renamed)
