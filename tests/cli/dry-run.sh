@@ -1,5 +1,5 @@
 # plans fairly, measures and keeps nothing
-mldyno bench --model bert,gpt2,vit --limit 5 --batch-sizes 1,2 --dry-run -q --format json > out.json
+mldyno bench --model bert,gpt2,vit --limit 5 --batch-sizes 1,2 --threads 2 --dry-run -q --format json > out.json
 python3 - <<'P'
 import json
 for r in json.load(open("out.json")):
