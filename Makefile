@@ -13,7 +13,8 @@ test:
 
 bench:
 	tools/setup
-	tools/build release bench
+	tools/build release benches
+	bench/run
 
 asan:
 	tools/test --preset asan

@@ -1,23 +1,22 @@
-# bench/bench_*.c: one program each, printing one figure; the target `bench` runs them.
+# bench/bench_*.c: one program each, printing one or a few figures, in <build>/bench. The
+# target `benches` builds them with the program that some of them measure; bench/run runs
+# them.
 file(GLOB mld_benches CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/bench/bench_*.c")
-set(mld_bench_commands "")
-set(mld_bench_targets "")
+add_library(mld_bench_program STATIC "${CMAKE_SOURCE_DIR}/bench/program.c")
+target_link_libraries(mld_bench_program PRIVATE mld_flags PUBLIC mld_all)
+add_custom_target(benches)
 foreach(source IN LISTS mld_benches)
   cmake_path(GET source STEM name)
   add_executable(${name} "${source}")
-  target_include_directories(${name} PRIVATE
-    "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}/include")
   target_compile_definitions(${name} PRIVATE
     "MLD_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"" "MLD_PROGRAM=\"${MLD_BIN_DIR}/mldyno\""
     "MLD_PREFIX_LIB=\"${MLD_PREFIX_LIB}\"")
-  target_link_libraries(${name} PRIVATE mld_flags mld_all)
-  list(APPEND mld_bench_commands COMMAND ${name})
-  list(APPEND mld_bench_targets ${name})
+  target_link_libraries(${name} PRIVATE mld_flags mld_bench_program mld_all
+    mld::ort_header)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
+  add_dependencies(benches ${name})
 endforeach()
 if(TARGET mldyno)
-  list(APPEND mld_bench_targets mldyno)
-endif()
-if(mld_bench_commands)
-  add_custom_target(bench ${mld_bench_commands} DEPENDS ${mld_bench_targets}
-    USES_TERMINAL COMMENT "Measuring mldyno itself")
+  add_dependencies(benches mldyno)
 endif()
