@@ -1,6 +1,7 @@
 /* test_worker.c: whatever a worker does, its parent ends with the right status and a
  * reason. The worker is this program itself, started again with --worker. */
 #include "kit/kit.h"
+#include "unit/worker_hook.h"
 
 #include "core/event.h"
 #include "core/runner.h"
@@ -10,20 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Becomes the worker before the kit's main() looks at the arguments. */
-__attribute__((constructor)) static void worker_hook(void)
-{
-    char line[4096];
-    FILE *f = fopen("/proc/self/cmdline", "r");
-    size_t n = f ? fread(line, 1, sizeof(line) - 1, f) : 0;
-    if (f)
-        fclose(f);
-    line[n] = '\0';
-    size_t first = strlen(line) + 1;
-    if (first < n && strcmp(line + first, "--worker") == 0)
-        exit(mld_worker_main());
-}
 
 #define MAX_OPTIONS 8
 struct fixture {
