@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FOLD_ELEMENTS 65536 /* an expanded parameter is stored up to this size */
+#define FOLD_ELEMENTS                                                                    \
+    65536 /* a view larger than its parameter is stored up to this size */
 
 mld_v mld_lower_get(struct lower *l, const struct mld_value *v)
 {
@@ -63,23 +64,54 @@ static void row_major(const struct mld_shape *s, int64_t stride[MLD_MAX_RANK])
     }
 }
 
-static mld_v derived(struct lower *l, mld_v param, const char *what,
-                     struct mld_shape shape, int64_t base, const int64_t *stride)
+/* An affine view of a parameter: what one piece of a derived value can say. */
+struct view {
+    mld_v param;
+    struct mld_shape shape;
+    int64_t base, stride[MLD_MAX_RANK];
+};
+
+/* A parameter, or a derived value of one unscaled piece, as a view. */
+static bool view_of(struct lower *l, mld_v v, struct view *out)
+{
+    if (v == NULL)
+        return false;
+    *out = (struct view){.param = v, .shape = v->shape};
+    if (v->kind == MLD_VALUE_PARAM) {
+        row_major(&v->shape, out->stride);
+        return true;
+    }
+    const struct mld_piece *p = v->pieces;
+    if (v->kind != MLD_VALUE_DERIVED || v->piece_count != 1 || p->mul < 1 || p->mul > 1 ||
+        p->add < 0 || p->add > 0)
+        return false;
+    out->param = mld_graph_find(l->g, p->param->name);
+    out->base = p->base;
+    memcpy(out->stride, p->stride, sizeof(out->stride));
+    return out->param != NULL;
+}
+
+static mld_v derived(struct lower *l, const struct view *view, const char *what)
 {
     char name[320];
-    struct mld_piece piece = {.param = param->param, .base = base, .mul = 1};
-    piece.length = shape.rank > 0 ? shape.d[0] : 1;
-    memcpy(piece.stride, stride, (size_t)shape.rank * sizeof(*stride));
-    snprintf(name, sizeof(name), "%s.%s", param->name, what);
-    return mld_graph_derived(l->g, name, shape, 0, &piece, 1);
+    struct mld_piece piece = {.param = view->param->param, .base = view->base, .mul = 1};
+    piece.length = view->shape.rank > 0 ? view->shape.d[0] : 1;
+    memcpy(piece.stride, view->stride, sizeof(piece.stride));
+    snprintf(name, sizeof(name), "%s.%s", view->param->name, what);
+    return mld_graph_derived(l->g, name, view->shape, 0, &piece, 1);
 }
 
 mld_v mld_lower_turned(struct lower *l, mld_v w)
 {
-    if (w == NULL || w->kind != MLD_VALUE_PARAM || w->shape.rank != 2)
+    struct view v, t;
+    if (w == NULL || w->shape.rank != 2 || !view_of(l, w, &v))
         return mld_transpose(l->g, w, 2, (const int[]){1, 0});
-    int64_t in = w->shape.d[1];
-    return derived(l, w, "T", MLD_SHAPE(in, w->shape.d[0]), 0, (const int64_t[]){1, in});
+    t = v;
+    for (int i = 0; i < 2; i++) {
+        t.shape.d[i] = v.shape.d[1 - i];
+        t.stride[i] = v.stride[1 - i];
+    }
+    return derived(l, &t, "T");
 }
 
 /* ids[c] = base + sum c[d] * step[d] for all c? */
@@ -103,62 +135,86 @@ static bool affine_ids(const struct mld_value *ids, int64_t *base,
 }
 
 /* Rows of a table at constant places that follow a line: position embeddings. */
-static mld_v fold_gather(struct lower *l, const struct mld_node *n, mld_v table)
+static bool view_rows(const struct mld_node *n, struct view *v)
 {
     const struct mld_value *ids = n->in[1];
-    int64_t step[MLD_MAX_RANK] = {0}, stride[2 * MLD_MAX_RANK], base = 0;
+    int64_t step[MLD_MAX_RANK] = {0}, base = 0;
     if (mld_node_int(n, "axis", 0) != 0 || ids->kind != MLD_VALUE_CONST ||
         ids->dtype != MLD_I64 || !affine_ids(ids, &base, step))
-        return NULL;
-    struct mld_shape rest = mld_shape_from(table->shape.d + 1, table->shape.rank - 1);
-    int64_t row = mld_shape_count(&rest);
-    for (int d = 0; d < ids->shape.rank; d++)
-        stride[d] = step[d] * row;
-    row_major(&rest, stride + ids->shape.rank);
-    return derived(l, table, "rows", n->out[0]->shape, base * row, stride);
+        return false;
+    struct view from = *v;
+    int rank = ids->shape.rank;
+    v->shape = n->out[0]->shape;
+    v->base += base * from.stride[0];
+    for (int d = 0; d < v->shape.rank; d++)
+        v->stride[d] = d < rank ? step[d] * from.stride[0] : from.stride[d - rank + 1];
+    return true;
 }
 
-/* slice, transpose, reshape, expand of a parameter: another view of it. */
-static mld_v fold_view(struct lower *l, const struct mld_node *n, mld_v p)
+static bool view_slice(const struct mld_node *n, struct view *v)
 {
-    const struct mld_shape *to = &n->out[0]->shape;
-    int64_t row[MLD_MAX_RANK], stride[MLD_MAX_RANK] = {0}, base = 0;
-    row_major(&p->shape, row);
-    if (n->op == MLD_OP_RESHAPE) {
-        row_major(to, stride);
-    } else if (n->op == MLD_OP_TRANSPOSE) {
-        const struct mld_attr *perm = mld_node_attr(n, "perm");
-        for (int i = 0; i < to->rank; i++)
-            stride[i] = row[perm->ints[i]];
-    } else if (n->op == MLD_OP_SLICE) {
-        const int64_t *start = n->in[1]->data, *axis = n->in[3]->data;
-        memcpy(stride, row, sizeof(stride));
-        for (int64_t i = 0; i < n->in[1]->shape.d[0]; i++) {
-            int64_t at = axis[i] < 0 ? axis[i] + p->shape.rank : axis[i];
-            base += (start[i] < 0 ? start[i] + p->shape.d[at] : start[i]) * row[at];
-        }
-    } else { /* expand */
-        if (mld_shape_count(to) > FOLD_ELEMENTS)
-            return NULL;
-        for (int i = 0; i < p->shape.rank; i++) {
-            int at = to->rank - p->shape.rank + i;
-            stride[at] = p->shape.d[i] == to->d[at] ? row[i] : 0;
-        }
+    const int64_t *start = n->in[1]->data, *axis = n->in[3]->data;
+    for (int64_t i = 0; i < n->in[1]->shape.d[0]; i++) {
+        int64_t at = axis[i] < 0 ? axis[i] + v->shape.rank : axis[i];
+        v->base += (start[i] < 0 ? start[i] + v->shape.d[at] : start[i]) * v->stride[at];
     }
-    return derived(l, p, "view", *to, base, stride);
+    v->shape = n->out[0]->shape;
+    return true;
 }
 
+/* Only what lies in one row can take another shape. */
+static bool view_reshape(const struct mld_node *n, struct view *v)
+{
+    int64_t row[MLD_MAX_RANK];
+    row_major(&v->shape, row);
+    for (int i = 0; i < v->shape.rank; i++)
+        if (v->shape.d[i] > 1 && v->stride[i] != row[i])
+            return false;
+    v->shape = n->out[0]->shape;
+    row_major(&v->shape, v->stride);
+    return true;
+}
+
+static bool view_transpose(const struct mld_node *n, struct view *v)
+{
+    struct view from = *v;
+    const struct mld_attr *perm = mld_node_attr(n, "perm");
+    v->shape = n->out[0]->shape;
+    for (int i = 0; i < v->shape.rank; i++)
+        v->stride[i] = from.stride[perm->ints[i]];
+    return true;
+}
+
+static bool view_expand(const struct mld_node *n, struct view *v)
+{
+    struct view from = *v;
+    v->shape = n->out[0]->shape;
+    memset(v->stride, 0, sizeof(v->stride));
+    for (int i = 0; i < from.shape.rank; i++) {
+        int at = v->shape.rank - from.shape.rank + i;
+        v->stride[at] = from.shape.d[i] == v->shape.d[at] ? from.stride[i] : 0;
+    }
+    return true;
+}
+
+/* gather, slice, reshape, transpose, expand of a parameter: another view of it, or NULL.
+ */
 static mld_v fold(struct lower *l, const struct mld_node *n)
 {
-    if (n->in_count == 0 || n->in[0] == NULL || n->in[0]->kind != MLD_VALUE_PARAM)
+    struct view v;
+    const struct mld_value *x = n->in_count > 0 ? n->in[0] : NULL;
+    mld_v from = x != NULL ? l->map[x->id] : NULL;
+    if (from == NULL || !view_of(l, from, &v))
         return NULL;
-    mld_v p = mld_lower_get(l, n->in[0]);
-    if (n->op == MLD_OP_GATHER)
-        return fold_gather(l, n, p);
-    if (n->op == MLD_OP_SLICE || n->op == MLD_OP_TRANSPOSE || n->op == MLD_OP_RESHAPE ||
-        n->op == MLD_OP_EXPAND)
-        return fold_view(l, n, p);
-    return NULL;
+    bool seen = (n->op == MLD_OP_GATHER && view_rows(n, &v)) ||
+                (n->op == MLD_OP_SLICE && view_slice(n, &v)) ||
+                (n->op == MLD_OP_RESHAPE && view_reshape(n, &v)) ||
+                (n->op == MLD_OP_TRANSPOSE && view_transpose(n, &v)) ||
+                (n->op == MLD_OP_EXPAND && view_expand(n, &v));
+    int64_t stored = mld_shape_count(&v.shape);
+    if (!seen || (stored > FOLD_ELEMENTS && stored > mld_shape_count(&v.param->shape)))
+        return NULL;
+    return derived(l, &v, n->op == MLD_OP_GATHER ? "rows" : "view");
 }
 
 /* --- products ----------------------------------------------------------------------- */

@@ -119,14 +119,18 @@ static mld_v cache_write(struct lower *l, mld_v buffer, mld_v x, mld_v place)
 
 /* --- the whole --------------------------------------------------------------------- */
 
-/* [B, S, heads * D] -> [B, heads, S, D]. */
-static mld_v to_heads(struct mld_graph *g, mld_v x, int64_t heads)
+/* [B, S, heads, D] of a source value [B, S, heads * D], from its rows where they are. */
+static mld_v cut_heads(struct lower *l, const struct mld_value *v, int64_t heads)
 {
-    if (x == NULL)
-        return NULL;
-    mld_v y = mld_reshape(
-        g, x, MLD_SHAPE(x->shape.d[0], x->shape.d[1], heads, x->shape.d[2] / heads));
-    return mld_transpose(g, y, 4, (const int[]){0, 2, 1, 3});
+    const struct mld_shape *s = &v->shape;
+    mld_v x = l->flat[v->id] != NULL ? l->flat[v->id] : mld_lower_get(l, v);
+    return mld_reshape(l->g, x, MLD_SHAPE(s->d[0], s->d[1], heads, s->d[2] / heads));
+}
+
+/* [B, heads, S, D]. */
+static mld_v to_heads(struct lower *l, const struct mld_value *v, int64_t heads)
+{
+    return mld_transpose(l->g, cut_heads(l, v, heads), 4, (const int[]){0, 2, 1, 3});
 }
 
 /* cap tanh((scores + bias) / cap): with a cap, the bias comes before it. */
@@ -155,15 +159,12 @@ static mld_v keys_of(struct lower *l, const struct mld_node *n, mld_v place, int
                      bool fused)
 {
     struct mld_graph *g = l->g;
-    mld_v k = mld_lower_get(l, n->in[1]);
     if (place == NULL) {
         const int *perm = fused ? (const int[]){0, 2, 1, 3} : (const int[]){0, 2, 3, 1};
-        int64_t head = n->in[1]->shape.d[2] / kv;
-        k = mld_reshape(g, k,
-                        MLD_SHAPE(n->in[1]->shape.d[0], n->in[1]->shape.d[1], kv, head));
-        return mld_transpose(g, k, 4, perm);
+        return mld_transpose(g, cut_heads(l, n->in[1], kv), 4, perm);
     }
-    k = cache_write(l, mld_lower_get(l, n->in[5]), to_heads(g, k, kv), place);
+    mld_v k = to_heads(l, n->in[1], kv);
+    k = cache_write(l, mld_lower_get(l, n->in[5]), k, place);
     mld_lower_set(l, n->out[1], k);
     return fused ? k : mld_transpose(g, k, 4, (const int[]){0, 1, 3, 2});
 }
@@ -180,12 +181,13 @@ void mld_lower_attention(struct lower *l, const struct mld_node *n, bool fused)
     double scale = mld_node_float(n, "scale", 1), cap = mld_node_float(n, "softcap", 0);
     mld_v place =
         cached ? new_places(l, mld_lower_get(l, n->in[7]), batch, queries) : NULL;
-    mld_v q = mld_lower_get(l, n->in[0]);
-    q = to_heads(g, fused ? q : mld_scale(g, q, scale), heads); /* [B, N, S, D] */
+    mld_v q = to_heads(l, n->in[0], heads); /* [B, N, S, D] */
+    if (!fused)
+        q = mld_scale(g, q, scale);
     if (group > 1) /* heads of a group are neighbours: stack them along S */
         q = mld_reshape(g, q, MLD_SHAPE(batch, kv, group * queries, head));
     mld_v k = keys_of(l, n, place, kv, fused);
-    mld_v v = to_heads(g, mld_lower_get(l, n->in[2]), kv), mask; /* [B, M, T, E] */
+    mld_v v = to_heads(l, n->in[2], kv), mask; /* [B, M, T, E] */
     if (cached) {
         v = cache_write(l, mld_lower_get(l, n->in[6]), v, place);
         mld_lower_set(l, n->out[2], v);
@@ -206,6 +208,10 @@ void mld_lower_attention(struct lower *l, const struct mld_node *n, bool fused)
     if (group > 1)
         y = mld_reshape(g, y, MLD_SHAPE(batch, heads, queries, value_head));
     y = mld_transpose(g, y, 4, (const int[]){0, 2, 1, 3});
-    mld_lower_set(l, n->out[0],
-                  mld_reshape(g, y, MLD_SHAPE(batch, queries, heads * value_head)));
+    if (fused)
+        mld_lower_set_flat(
+            l, n->out[0],
+            mld_reshape(g, y, MLD_SHAPE(batch * queries, heads * value_head)));
+    else
+        mld_lower_set(l, n->out[0], mld_reshape(g, y, n->out[0]->shape));
 }
