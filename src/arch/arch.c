@@ -46,7 +46,8 @@ const char *mld_category_name(enum mld_category c)
     return (unsigned)c < MLD_CATEGORY_COUNT ? category_names[c] : "unknown";
 }
 
-/* --- tables ---------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------
+ */
 
 size_t mld_arch_type_count(void)
 {
@@ -105,9 +106,11 @@ const char *mld_arch_type_class(const struct mld_arch_type *type, size_t i)
     return i < n ? row->classes[i].name : NULL;
 }
 
-const struct mld_class *mld_arch_class_find(const struct mld_arch_row *row, const char *name)
+const struct mld_class *mld_arch_class_find(const struct mld_arch_row *row,
+                                            const char *name)
 {
-    for (size_t i = 0; row->legacy_classes != NULL && row->legacy_classes[i][0] != NULL; i++) {
+    for (size_t i = 0; row->legacy_classes != NULL && row->legacy_classes[i][0] != NULL;
+         i++) {
         if (mld_streq(row->legacy_classes[i][0], name))
             name = row->legacy_classes[i][1];
     }
@@ -122,7 +125,8 @@ bool mld_arch_class_mode(const struct mld_arch_type *type, const char *class_nam
                          enum mld_mode mode)
 {
     const struct mld_arch_row *row = row_of(type);
-    const struct mld_class *cls = row != NULL ? mld_arch_class_find(row, class_name) : NULL;
+    const struct mld_class *cls =
+        row != NULL ? mld_arch_class_find(row, class_name) : NULL;
     if (cls == NULL || (row->type.modes & 1u << mode) == 0)
         return false;
     return mode == MLD_MODE_FORWARD || (cls->flags & MLD_CLASS_CACHE) != 0;
@@ -134,8 +138,8 @@ const char *mld_arch_nearest(const char *name)
     const char *best = NULL;
     size_t best_distance = SIZE_MAX;
     for (size_t i = 0; i < types + known; i++) {
-        const char *one = i < types ? row_at(i)->type.model_type
-                                    : mld_checkpoint_at(i - types)->name;
+        const char *one =
+            i < types ? row_at(i)->type.model_type : mld_checkpoint_at(i - types)->name;
         const char *near = mld_str_nearest(name, &one, 1);
         size_t d = near != NULL ? mld_str_distance(name, one) : SIZE_MAX;
         if (d < best_distance) {
@@ -146,7 +150,8 @@ const char *mld_arch_nearest(const char *name)
     return best;
 }
 
-/* --- which type and class -------------------------------------------------------------- */
+/* --- which type and class --------------------------------------------------------------
+ */
 
 static const char *architecture(const struct mld_json *config)
 {
@@ -177,7 +182,8 @@ static int find_row(const struct mld_arch_request *req, const struct mld_arch_ro
                     struct mld_error *err)
 {
     const struct mld_json *given = mld_json_get(req->config, "model_type");
-    const char *name = req->model_type != NULL ? req->model_type : mld_json_str(given, NULL);
+    const char *name =
+        req->model_type != NULL ? req->model_type : mld_json_str(given, NULL);
     if (req->config != NULL && !mld_json_is(req->config, MLD_JSON_OBJECT))
         return mld_error_set(err, MLD_E_INVALID, "config: an object is needed");
     if (name != NULL) {
@@ -192,11 +198,12 @@ static int find_row(const struct mld_arch_request *req, const struct mld_arch_ro
     if (*row != NULL)
         return 0;
     if (class_name != NULL)
-        return mld_error_set(err, MLD_E_NOT_FOUND,
-                             "config: no 'model_type', and its class '%.80s' is not known",
-                             class_name);
-    return mld_error_set(err, MLD_E_INVALID,
-                         "config: 'model_type' is missing, name one, for example \"bert\"");
+        return mld_error_set(
+            err, MLD_E_NOT_FOUND,
+            "config: no 'model_type', and its class '%.80s' is not known", class_name);
+    return mld_error_set(
+        err, MLD_E_INVALID,
+        "config: 'model_type' is missing, name one, for example \"bert\"");
 }
 
 static int find_class(const struct mld_arch_request *req, const struct mld_arch_row *row,
@@ -223,8 +230,9 @@ static int find_class(const struct mld_arch_request *req, const struct mld_arch_
                          row->type.model_type, name, near);
 }
 
-int mld_arch_resolve(const struct mld_arch_request *req, const struct mld_arch_type **type,
-                     const char **class_name, struct mld_error *err)
+int mld_arch_resolve(const struct mld_arch_request *req,
+                     const struct mld_arch_type **type, const char **class_name,
+                     struct mld_error *err)
 {
     const struct mld_arch_row *row;
     const struct mld_class *cls;
@@ -235,7 +243,8 @@ int mld_arch_resolve(const struct mld_arch_request *req, const struct mld_arch_t
     return 0;
 }
 
-/* --- helpers of the families ------------------------------------------------------------ */
+/* --- helpers of the families
+ * ------------------------------------------------------------ */
 
 bool mld_arch_failed(const struct mld_arch_ctx *ctx)
 {
@@ -258,9 +267,11 @@ const char *mld_arch_name(struct mld_arch_ctx *ctx, const char *format, ...)
 mld_v mld_arch_param(struct mld_arch_ctx *ctx, const char *name, struct mld_shape shape)
 {
     const char *full = mld_arch_name(ctx, "%s%s", ctx->cls->prefix, name);
-    if (mld_shape_count(&shape) < 0)
+    int64_t count = mld_shape_count(&shape);
+    if (count < 0 || count > MLD_ARCH_MAX_VALUES)
         return mld_graph_fail(ctx->g, MLD_E_TOO_LARGE,
-                              "config: parameter '%s' would overflow", full);
+                              "config: parameter '%s' would have over %lld values", full,
+                              (long long)MLD_ARCH_MAX_VALUES);
     return mld_graph_param(ctx->g, full, shape);
 }
 
@@ -283,14 +294,15 @@ static const char *shape_text(const struct mld_shape *s, char *text, size_t n)
         if (s->d[i] < 0)
             at += (size_t)snprintf(text + at, n - at, "%sany", comma);
         else
-            at += (size_t)snprintf(text + at, n - at, "%s%lld", comma, (long long)s->d[i]);
+            at +=
+                (size_t)snprintf(text + at, n - at, "%s%lld", comma, (long long)s->d[i]);
     }
     return text;
 }
 
 mld_v mld_arch_input(struct mld_arch_ctx *ctx, const char *name, enum mld_dtype dtype,
-                     struct mld_shape shape, enum mld_fill fill, int64_t low, int64_t high,
-                     bool by_default)
+                     struct mld_shape shape, enum mld_fill fill, int64_t low,
+                     int64_t high, bool by_default)
 {
     if (ctx->req->inputs == NULL) {
         if (!by_default)
@@ -316,7 +328,8 @@ mld_v mld_arch_input(struct mld_arch_ctx *ctx, const char *name, enum mld_dtype 
     return in->dtype == dtype ? v : mld_cast(ctx->g, v, dtype);
 }
 
-void mld_arch_id_range(struct mld_arch_ctx *ctx, int64_t vocab, int64_t *low, int64_t *high)
+void mld_arch_id_range(struct mld_arch_ctx *ctx, int64_t vocab, int64_t *low,
+                       int64_t *high)
 {
     static const char *const special[] = {"pad_token_id", "bos_token_id", "eos_token_id",
                                           "decoder_start_token_id"};
@@ -343,7 +356,8 @@ void mld_arch_id_range(struct mld_arch_ctx *ctx, int64_t vocab, int64_t *low, in
 int64_t mld_arch_layers(struct mld_arch_ctx *ctx, const char *role)
 {
     int64_t full = mld_config_int(&ctx->cfg, role, 0, MLD_CONFIG_MAX_LAYERS);
-    int64_t cut = ctx->req->layers > 0 && ctx->req->layers < full ? ctx->req->layers : full;
+    int64_t cut =
+        ctx->req->layers > 0 && ctx->req->layers < full ? ctx->req->layers : full;
     ctx->info->layers = cut;
     ctx->info->layers_full = full;
     return cut;
@@ -386,7 +400,8 @@ mld_v mld_arch_arange(struct mld_arch_ctx *ctx, enum mld_dtype dtype, int64_t n,
     return mld_graph_const(ctx->g, wide ? MLD_I64 : MLD_I32, shape, data);
 }
 
-/* --- the build --------------------------------------------------------------------------- */
+/* --- the build
+ * --------------------------------------------------------------------------- */
 
 /* Present buffers go out behind the other outputs, each tied to its input. */
 static void cache_outputs(struct mld_arch_ctx *ctx)
@@ -411,13 +426,30 @@ static void check_inputs(struct mld_arch_ctx *ctx)
     }
 }
 
-static int check_request(const struct mld_arch_request *req, const struct mld_arch_row *row,
-                         const struct mld_class *cls, struct mld_error *err)
+/* All parameters together, without overflow on the way. */
+static void check_size(struct mld_arch_ctx *ctx)
+{
+    int64_t total = 0;
+    for (size_t i = 0; i < ctx->g->param_count; i++) {
+        total += mld_shape_count(&ctx->g->params[i]->shape);
+        if (total > MLD_ARCH_MAX_VALUES) {
+            mld_graph_fail(ctx->g, MLD_E_TOO_LARGE,
+                           "config: '%s' would have over %lld parameters", ctx->cls->name,
+                           (long long)MLD_ARCH_MAX_VALUES);
+            return;
+        }
+    }
+}
+
+static int check_request(const struct mld_arch_request *req,
+                         const struct mld_arch_row *row, const struct mld_class *cls,
+                         struct mld_error *err)
 {
     if (!mld_arch_class_mode(&row->type, cls->name, req->mode))
-        return mld_error_set(err, MLD_E_UNSUPPORTED,
-                             "'%s' cannot run in mode '%s', only models that generate can",
-                             cls->name, mld_mode_name(req->mode));
+        return mld_error_set(
+            err, MLD_E_UNSUPPORTED,
+            "'%s' cannot run in mode '%s', only models that generate can", cls->name,
+            mld_mode_name(req->mode));
     return 0;
 }
 
@@ -449,6 +481,7 @@ static int build(const struct mld_arch_request *req, const struct mld_arch_row *
     if (!mld_arch_failed(&ctx)) {
         cache_outputs(&ctx);
         check_inputs(&ctx);
+        check_size(&ctx);
     }
     int rc = mld_graph_check(g, err);
     if (rc != 0) {
@@ -476,8 +509,12 @@ int mld_arch_build(const struct mld_arch_request *req, struct mld_arena *arena,
         .model_type = row->type.model_type,
         .class_name = cls->name,
         .categories = row->type.categories,
-        .shapes = {.batch = -1, .seq = -1, .decoder_seq = -1, .image_size = -1,
-                   .capacity = -1, .new_tokens = -1},
+        .shapes = {.batch = -1,
+                   .seq = -1,
+                   .decoder_seq = -1,
+                   .image_size = -1,
+                   .capacity = -1,
+                   .new_tokens = -1},
         .throughput_unit = req->mode == MLD_MODE_FORWARD ? "samples" : "tokens"};
     MLD_TRY(mld_json_parse(row->defaults, strlen(row->defaults), row->type.model_type,
                            &defaults, err));

@@ -14,7 +14,8 @@
 /* X(NAME, name, help) */
 #define MLD_MODES(X)                                                                     \
     X(FORWARD, "forward", "the whole input at once, no cache")                           \
-    X(PREFILL, "prefill", "the prompt at once, filling the KV cache; last token's logits") \
+    X(PREFILL, "prefill",                                                                \
+      "the prompt at once, filling the KV cache; last token's logits")                   \
     X(DECODE, "decode", "one new token per sequence, reading and extending the KV cache")
 enum mld_mode {
 #define X(upper, lower, help) MLD_MODE_##upper,
@@ -51,8 +52,8 @@ struct mld_arch_shapes {
     int64_t seq;         /* text: tokens; prefill: prompt; decode: tokens in the cache */
     int64_t decoder_seq; /* encoder-decoders */
     int64_t image_size;  /* pixels of a square image */
-    int64_t capacity;    /* tokens that the KV cache can hold; default: 63 beyond the new */
-    int64_t new_tokens;  /* tokens fed at once with a cache: prefill = seq, decode = 1 */
+    int64_t capacity; /* tokens that the KV cache can hold; default: 63 beyond the new */
+    int64_t new_tokens; /* tokens fed at once with a cache: prefill = seq, decode = 1 */
 };
 
 /* Inputs and outputs with a cache of capacity C (B rows, N layers, M key-value heads of
@@ -77,9 +78,11 @@ struct mld_arch_request {
     const char *class_name;        /* NULL: the config's architectures[0], else default */
     enum mld_mode mode;
     struct mld_arch_shapes shapes;
-    int64_t layers;                /* > 0: cut the repeated block to this depth */
+    int64_t layers;                      /* > 0: cut the repeated block to this depth */
     const struct mld_arch_input *inputs; /* shapes of these win over `shapes` */
     size_t input_count;
+    bool untied; /* the head has a weight of its own whatever the config says: for files
+                    that hold both tensors with different numbers (FLAN-T5) */
 };
 
 /* What was built, beside the graph. Strings are static or in the arena. */
@@ -97,26 +100,29 @@ int mld_arch_build(const struct mld_arch_request *req, struct mld_arena *arena,
                    struct mld_graph **out, struct mld_arch_info *info,
                    struct mld_error *err) MLD_MUST_CHECK;
 
-/* --- the tables, for listing --------------------------------------------------------- */
+/* --- the tables, for listing ---------------------------------------------------------
+ */
 struct mld_arch_type {
     const char *model_type;
     uint32_t categories;
-    const char *family;             /* "encoder" ... */
+    const char *family; /* "encoder" ... */
     const char *default_class;
-    uint32_t modes;                 /* bit set of 1u << enum mld_mode */
-    int64_t default_batches[8];     /* 0-terminated; for `bench` without --batch-sizes */
+    uint32_t modes;             /* bit set of 1u << enum mld_mode */
+    int64_t default_batches[8]; /* 0-terminated; for `bench` without --batch-sizes */
 };
 size_t mld_arch_type_count(void);
 const struct mld_arch_type *mld_arch_type_at(size_t i);
-const struct mld_arch_type *mld_arch_type_find(const char *model_type); /* NULL: unknown */
+const struct mld_arch_type *
+mld_arch_type_find(const char *model_type); /* NULL: unknown */
 /* The i-th class of a type; NULL past the end. */
 const char *mld_arch_type_class(const struct mld_arch_type *type, size_t i);
 /* Can this class run in this mode? prefill and decode need a generating head. */
 bool mld_arch_class_mode(const struct mld_arch_type *type, const char *class_name,
                          enum mld_mode mode);
 /* The type and class that a config means, as mld_arch_build finds them. */
-int mld_arch_resolve(const struct mld_arch_request *req, const struct mld_arch_type **type,
-                     const char **class_name, struct mld_error *err) MLD_MUST_CHECK;
+int mld_arch_resolve(const struct mld_arch_request *req,
+                     const struct mld_arch_type **type, const char **class_name,
+                     struct mld_error *err) MLD_MUST_CHECK;
 /* Names under which a checkpoint file may hold parameter `name` of this type and class,
  * likeliest first: the name itself, then older spellings (gamma, beta), with and without
  * the base model's prefix, and other names of a tied parameter. Strings are in arena.
@@ -129,19 +135,20 @@ size_t mld_arch_param_candidates(const struct mld_arch_type *type, const char *c
  * when nothing tells. */
 const char *mld_arch_infer_type(const struct mld_json *config);
 
-/* A known checkpoint: its name on the Hub, config (JSON text, what differs from the type's
- * defaults), class, and published parameter count. */
+/* A known checkpoint: its name on the Hub, config (JSON text, what differs from the
+ * type's defaults), class, and published parameter count. */
 struct mld_checkpoint {
-    const char *name;        /* "bert-base-uncased", "Qwen/Qwen2-0.5B" */
+    const char *name; /* "bert-base-uncased", "Qwen/Qwen2-0.5B" */
     const char *model_type;
     const char *class_name;
-    int64_t parameters;      /* values of the built graph's parameters */
+    int64_t parameters; /* values of the built graph's parameters */
     const char *config_json;
 };
 size_t mld_checkpoint_count(void);
 const struct mld_checkpoint *mld_checkpoint_at(size_t i);
-const struct mld_checkpoint *mld_checkpoint_find(const char *name); /* case-insensitive; the
-                                        owner part may be left out when it is unambiguous */
+const struct mld_checkpoint *
+mld_checkpoint_find(const char *name); /* case-insensitive; the
+           owner part may be left out when it is unambiguous */
 /* The checkpoint that `--model bert` means; NULL when the type has none. */
 const struct mld_checkpoint *mld_checkpoint_default(const char *model_type);
 /* Nearest known type or checkpoint name, for messages; NULL: none is near. */

@@ -57,7 +57,8 @@ bool mld_config_has(const struct mld_config *c, const char *role)
     return v != NULL && !mld_json_is(v, MLD_JSON_NULL);
 }
 
-void mld_config_fail(const struct mld_config *c, const char *role, const char *needed, ...)
+void mld_config_fail(const struct mld_config *c, const char *role, const char *needed,
+                     ...)
 {
     const char *key;
     const struct mld_json *v = find(c, role, &key);
@@ -135,8 +136,8 @@ const char *mld_config_str(const struct mld_config *c, const char *role)
     return mld_json_str(v, NULL);
 }
 
-bool mld_config_object(const struct mld_config *c, const char *role, struct mld_arena *arena,
-                       struct mld_config *out)
+bool mld_config_object(const struct mld_config *c, const char *role,
+                       struct mld_arena *arena, struct mld_config *out)
 {
     if (!mld_config_has(c, role))
         return false;
@@ -152,8 +153,8 @@ bool mld_config_object(const struct mld_config *c, const char *role, struct mld_
     return true;
 }
 
-void mld_config_pair(const struct mld_config *c, const char *role, int64_t min, int64_t max,
-                     int64_t hw[2])
+void mld_config_pair(const struct mld_config *c, const char *role, int64_t min,
+                     int64_t max, int64_t hw[2])
 {
     const struct mld_json *v = mld_config_find(c, role);
     if (!mld_json_is(v, MLD_JSON_ARRAY)) {

@@ -14,17 +14,21 @@
 /* A JSON object written as it is in C source. */
 #define MLD_JSON_TEXT(...) #__VA_ARGS__
 
+/* Values of one parameter, and of all together: 2^44 are 64 TiB. */
+#define MLD_ARCH_MAX_VALUES ((int64_t)1 << 44)
+
 struct mld_arch_ctx;
 
-/* --- classes: what sits on top of the base model ------------------------------------- */
+/* --- classes: what sits on top of the base model -------------------------------------
+ */
 enum mld_head_source {
-    MLD_HEAD_TOKENS,    /* every token [B, S, H] */
-    MLD_HEAD_FIRST,     /* token 0 [B, H] */
-    MLD_HEAD_SECOND,    /* token 1: the distillation token of DeiT */
-    MLD_HEAD_POOLER,    /* the base model's pooler */
-    MLD_HEAD_LAST,      /* last token that is not padding */
-    MLD_HEAD_LAST_EOS,  /* last end-of-sequence token (T5) */
-    MLD_HEAD_SUMMARY    /* by summary_type, ELECTRA and GPT-2 */
+    MLD_HEAD_TOKENS,   /* every token [B, S, H] */
+    MLD_HEAD_FIRST,    /* token 0 [B, H] */
+    MLD_HEAD_SECOND,   /* token 1: the distillation token of DeiT */
+    MLD_HEAD_POOLER,   /* the base model's pooler */
+    MLD_HEAD_LAST,     /* last token that is not padding */
+    MLD_HEAD_LAST_EOS, /* last end-of-sequence token (T5) */
+    MLD_HEAD_SUMMARY   /* by summary_type, ELECTRA and GPT-2 */
 };
 enum mld_head_width { MLD_HEAD_LABELS, MLD_HEAD_VOCAB, MLD_HEAD_ONE, MLD_HEAD_TWO };
 enum mld_head_form {
@@ -72,7 +76,8 @@ struct mld_arch_rename {
     const char *now, *old; /* now NULL ends a list */
 };
 
-/* --- rows ---------------------------------------------------------------------------- */
+/* --- rows ----------------------------------------------------------------------------
+ */
 struct mld_arch_row {
     struct mld_arch_type type; /* public part; first */
     void (*build)(struct mld_arch_ctx *ctx);
@@ -82,7 +87,7 @@ struct mld_arch_row {
     const struct mld_class *classes;
     const char *const (*legacy_classes)[2]; /* {old name, name} pairs, ends with NULL */
     const char *word_table; /* parameter that tied heads share: "wte.weight" */
-    const struct mld_arch_rename *renames;  /* spellings of old checkpoints; NULL: none */
+    const struct mld_arch_rename *renames; /* spellings of old checkpoints; NULL: none */
 };
 /* Tables, one per types_*.c. */
 struct mld_arch_table {
@@ -101,7 +106,8 @@ void mld_family_text(struct mld_arch_ctx *ctx);    /* traits: struct mld_text_tr
 void mld_family_seq2seq(struct mld_arch_ctx *ctx); /* traits: struct mld_seq2seq_traits */
 void mld_family_vision(struct mld_arch_ctx *ctx);  /* traits: struct mld_vision_traits */
 
-/* --- one build ----------------------------------------------------------------------- */
+/* --- one build -----------------------------------------------------------------------
+ */
 struct mld_arch_ctx {
     const struct mld_arch_request *req;
     const struct mld_arch_row *row;
@@ -110,13 +116,13 @@ struct mld_arch_ctx {
     struct mld_graph *g;
     struct mld_arena *arena;
     struct mld_arch_info *info;
-    bool *input_used; /* per req->inputs */
+    bool *input_used;            /* per req->inputs */
     int64_t batch, choices, seq; /* rows of the body: batch * choices */
     /* KV cache: past_length is NULL in a full forward. */
     struct {
-        mld_v past_length; /* [B] i32 */
+        mld_v past_length;      /* [B] i32 */
         int64_t capacity, held; /* tokens it can hold, and does before this run */
-        mld_v *present; /* key and value of each layer */
+        mld_v *present;         /* key and value of each layer */
         int64_t count, cap;
     } cache;
 };
@@ -125,8 +131,8 @@ struct mld_arch_ctx {
  * (checked against `shape`; a dimension -1 is free); else the input exists when
  * by_default. NULL: it does not. */
 mld_v mld_arch_input(struct mld_arch_ctx *ctx, const char *name, enum mld_dtype dtype,
-                     struct mld_shape shape, enum mld_fill fill, int64_t low, int64_t high,
-                     bool by_default);
+                     struct mld_shape shape, enum mld_fill fill, int64_t low,
+                     int64_t high, bool by_default);
 /* The requested input of that name; NULL: none, or no list. */
 const struct mld_arch_input *mld_arch_requested(const struct mld_arch_ctx *ctx,
                                                 const char *name);
@@ -136,7 +142,8 @@ mld_v mld_arch_param(struct mld_arch_ctx *ctx, const char *name, struct mld_shap
 const char *mld_arch_name(struct mld_arch_ctx *ctx, const char *format, ...)
     MLD_PRINTF(2, 3);
 /* Token ids in the vocabulary without the special tokens: [*low, *high). */
-void mld_arch_id_range(struct mld_arch_ctx *ctx, int64_t vocab, int64_t *low, int64_t *high);
+void mld_arch_id_range(struct mld_arch_ctx *ctx, int64_t vocab, int64_t *low,
+                       int64_t *high);
 /* Depth of the repeated block: the config's, or the request's cut. Sets info. */
 int64_t mld_arch_layers(struct mld_arch_ctx *ctx, const char *role);
 /* ids [B, S] and friends of a choices class are [B, choices, S]: flattens. */
@@ -149,13 +156,14 @@ mld_v mld_arch_arange(struct mld_arch_ctx *ctx, enum mld_dtype dtype, int64_t n,
  * is over what a graph may sensibly hold (2^28 elements). */
 void *mld_arch_scratch(struct mld_arch_ctx *ctx, int64_t count, size_t bytes);
 
-/* --- heads.c ------------------------------------------------------------------------- */
+/* --- heads.c -------------------------------------------------------------------------
+ */
 struct mld_body {
-    mld_v tokens;         /* [rows, S, width] */
-    mld_v pooled;         /* [rows, P] or NULL */
-    mld_v ids;            /* [rows, S] i64, for "last token"; or NULL */
+    mld_v tokens; /* [rows, S, width] */
+    mld_v pooled; /* [rows, P] or NULL */
+    mld_v ids;    /* [rows, S] i64, for "last token"; or NULL */
     int64_t rows, seq, width, pooled_width;
-    mld_v word;           /* the word table [vocab, embed_width] */
+    mld_v word; /* the word table [vocab, embed_width] */
     const char *word_name;
     int64_t vocab, embed_width;
     int64_t skip_tokens, grid[2], channels; /* images: leading special tokens, patches */

@@ -1,7 +1,7 @@
 /* catalogue.c: known checkpoints: name -> type, class, config, parameter count.
  *
- * The data is checkpoints.def; the first checkpoint of a type is what the type's name alone
- * means. */
+ * The data is checkpoints.def; the first checkpoint of a type is what the type's name
+ * alone means. */
 #include <string.h>
 #include <strings.h>
 
@@ -25,6 +25,21 @@ const struct mld_checkpoint *mld_checkpoint_at(size_t i)
     return i < COUNT ? &checkpoints[i] : NULL;
 }
 
+/* Early checkpoints had no owner; today these hold them. */
+static const char *const first_owners[] = {
+    "google-bert/", "FacebookAI/",       "distilbert/",
+    "albert/",      "openai-community/", "google-t5/",
+};
+
+static const char *without_first_owner(const char *name)
+{
+    for (size_t i = 0; i < sizeof first_owners / sizeof first_owners[0]; i++) {
+        if (strncasecmp(name, first_owners[i], strlen(first_owners[i])) == 0)
+            return name + strlen(first_owners[i]);
+    }
+    return name;
+}
+
 /* The part behind the owner: "Qwen2-0.5B" of "Qwen/Qwen2-0.5B". */
 static const char *short_name(const char *name)
 {
@@ -39,12 +54,10 @@ const struct mld_checkpoint *mld_checkpoint_find(const char *name)
     const struct mld_checkpoint *found = NULL;
     size_t hits = 0;
     for (size_t i = 0; i < COUNT; i++) {
-        if (strcasecmp(checkpoints[i].name, name) == 0)
+        if (strcasecmp(checkpoints[i].name, name) == 0 ||
+            strcasecmp(checkpoints[i].name, without_first_owner(name)) == 0)
             return &checkpoints[i];
-        /* an owner may be left out by the user, or by us for the early checkpoints */
-        if (strcasecmp(short_name(checkpoints[i].name), name) == 0 ||
-            (strchr(checkpoints[i].name, '/') == NULL &&
-             strcasecmp(checkpoints[i].name, short_name(name)) == 0)) {
+        if (strcasecmp(short_name(checkpoints[i].name), name) == 0) {
             found = &checkpoints[i];
             hits++;
         }

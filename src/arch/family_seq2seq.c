@@ -1,7 +1,7 @@
 /* family_seq2seq.c: encoder-decoders: two stacks over one word table, cross attention.
  *
- * T5's form: no added positions but a learnt bias of the scores by bucketed distance, made
- * once per stack and shared by its layers. */
+ * T5's form: no added positions but a learnt bias of the scores by bucketed distance,
+ * made once per stack and shared by its layers. */
 #include "arch/family_seq2seq.h"
 
 #include <math.h>
@@ -16,9 +16,11 @@ struct seq2seq {
     const char *word_name;
 };
 
-/* --- config ------------------------------------------------------------------------------ */
+/* --- config
+ * ------------------------------------------------------------------------------ */
 
-/* feed_forward_proj: "relu", "gated-gelu" ... A config may also hold what follows from it. */
+/* feed_forward_proj: "relu", "gated-gelu" ... A config may also hold what follows from
+ * it. */
 static void read_feed_forward(struct mld_arch_ctx *ctx, struct seq2seq *m)
 {
     const struct mld_config *c = &ctx->cfg;
@@ -27,7 +29,8 @@ static void read_feed_forward(struct mld_arch_ctx *ctx, struct seq2seq *m)
     bool gated = mld_str_starts(proj, "gated-");
     const char *act = gated ? proj + strlen("gated-") : proj;
     if (strchr(act, '-') != NULL)
-        mld_config_fail(c, "feed_forward_proj", "an activation or gated-ACTIVATION is needed");
+        mld_config_fail(c, "feed_forward_proj",
+                        "an activation or gated-ACTIVATION is needed");
     if (strcmp(proj, "gated-gelu") == 0)
         act = "gelu_new";
     m->d.gated = mld_config_bool_or(c, "is_gated_act", gated);
@@ -40,8 +43,9 @@ static void read_feed_forward(struct mld_arch_ctx *ctx, struct seq2seq *m)
             m->d.act = known[i];
     }
     if (m->d.act == NULL)
-        mld_config_fail(c, "feed_forward_proj", "no such activation, known are relu, gelu, "
-                                                "gated-gelu, gated-silu and others");
+        mld_config_fail(c, "feed_forward_proj",
+                        "no such activation, known are relu, gelu, "
+                        "gated-gelu, gated-silu and others");
 }
 
 static void read_config(struct mld_arch_ctx *ctx, struct seq2seq *m)
@@ -52,8 +56,8 @@ static void read_config(struct mld_arch_ctx *ctx, struct seq2seq *m)
     m->d.scale = 1;
     read_feed_forward(ctx, m);
     m->encoder_layers = mld_arch_layers(ctx, "num_hidden_layers");
-    m->decoder_layers = mld_config_int_or(c, "num_decoder_layers", 0, MLD_CONFIG_MAX_LAYERS,
-                                          ctx->info->layers_full);
+    m->decoder_layers = mld_config_int_or(c, "num_decoder_layers", 0,
+                                          MLD_CONFIG_MAX_LAYERS, ctx->info->layers_full);
     if (ctx->req->layers > 0 && ctx->req->layers < m->decoder_layers)
         m->decoder_layers = ctx->req->layers;
     m->buckets = mld_config_int(c, "relative_attention_num_buckets", 4, 1 << 20);
@@ -65,7 +69,8 @@ static void read_config(struct mld_arch_ctx *ctx, struct seq2seq *m)
                         (long long)(m->buckets / 2));
 }
 
-/* --- inputs ------------------------------------------------------------------------------ */
+/* --- inputs
+ * ------------------------------------------------------------------------------ */
 
 static bool encoder_only(const struct mld_arch_ctx *ctx)
 {
@@ -94,8 +99,8 @@ static mld_v shift_right(struct mld_arch_ctx *ctx, const struct seq2seq *m)
     int64_t pad = mld_config_int_or(c, "pad_token_id", 0, MLD_CONFIG_MAX_DIM, 0);
     int64_t start =
         mld_config_int_or(c, "decoder_start_token_id", 0, MLD_CONFIG_MAX_DIM, pad);
-    mld_v first = mld_arch_arange(ctx, MLD_I64, ctx->batch, start, 0,
-                                  MLD_SHAPE(ctx->batch, 1));
+    mld_v first =
+        mld_arch_arange(ctx, MLD_I64, ctx->batch, start, 0, MLD_SHAPE(ctx->batch, 1));
     if (ctx->seq == 1)
         return first;
     mld_v parts[2] = {first, mld_slice(ctx->g, m->ids, 1, 0, ctx->seq - 1)};
@@ -116,8 +121,10 @@ static void make_inputs(struct mld_arch_ctx *ctx, struct seq2seq *m)
     ctx->info->shapes.seq = ctx->seq;
     mld_arch_id_range(ctx, m->vocab, &low, &high);
     struct mld_shape shape = MLD_SHAPE(ctx->batch, ctx->seq);
-    m->ids = mld_arch_input(ctx, "input_ids", MLD_I64, shape, MLD_FILL_IDS, low, high, true);
-    m->mask = mld_arch_input(ctx, "attention_mask", MLD_I64, shape, MLD_FILL_ONES, 0, 0, true);
+    m->ids =
+        mld_arch_input(ctx, "input_ids", MLD_I64, shape, MLD_FILL_IDS, low, high, true);
+    m->mask =
+        mld_arch_input(ctx, "attention_mask", MLD_I64, shape, MLD_FILL_ONES, 0, 0, true);
     if (m->ids == NULL && !mld_arch_failed(ctx))
         mld_graph_fail(ctx->g, MLD_E_INVALID, "the inputs of '%s' lack 'input_ids'",
                        ctx->cls->name);
@@ -125,27 +132,28 @@ static void make_inputs(struct mld_arch_ctx *ctx, struct seq2seq *m)
         return;
     bool shift = (ctx->cls->flags & MLD_CLASS_SHIFT) != 0;
     bool given = mld_arch_requested(ctx, "decoder_input_ids") != NULL;
-    m->decoder_seq = shift && !given            ? ctx->seq
+    m->decoder_seq = shift && !given         ? ctx->seq
                      : want->decoder_seq > 0 ? want->decoder_seq
                                              : 32;
     token_shape(ctx, "decoder_input_ids", &batch, &m->decoder_seq);
     shape = MLD_SHAPE(ctx->batch, m->decoder_seq);
     ctx->info->shapes.decoder_seq = m->decoder_seq;
-    m->decoder_ids = mld_arch_input(ctx, "decoder_input_ids", MLD_I64, shape, MLD_FILL_IDS,
-                                    low, high, !shift);
+    m->decoder_ids = mld_arch_input(ctx, "decoder_input_ids", MLD_I64, shape,
+                                    MLD_FILL_IDS, low, high, !shift);
     m->decoder_mask = mld_arch_input(ctx, "decoder_attention_mask", MLD_I64, shape,
                                      MLD_FILL_ONES, 0, 0, false);
     if (m->decoder_ids == NULL && shift)
         m->decoder_ids = shift_right(ctx, m);
     else if (m->decoder_ids == NULL && !mld_arch_failed(ctx))
-        mld_graph_fail(ctx->g, MLD_E_INVALID, "the inputs of '%s' lack 'decoder_input_ids'",
-                       ctx->cls->name);
+        mld_graph_fail(ctx->g, MLD_E_INVALID,
+                       "the inputs of '%s' lack 'decoder_input_ids'", ctx->cls->name);
 }
 
-/* --- relative positions -------------------------------------------------------------------- */
+/* --- relative positions
+ * -------------------------------------------------------------------- */
 
-/* Bucket of a distance (key - query): exact near, logarithmic up to max_distance; in float
- * as the reference, since a bucket's border is a rounding. */
+/* Bucket of a distance (key - query): exact near, logarithmic up to max_distance; in
+ * float as the reference, since a bucket's border is a rounding. */
 static int64_t bucket_of(int64_t distance, bool both_ways, int64_t buckets,
                          int64_t max_distance)
 {
@@ -171,22 +179,25 @@ static mld_v relative_bias(struct mld_arch_ctx *ctx, const struct seq2seq *m,
                            const struct mld_stack_traits *s, int64_t seq, bool both_ways)
 {
     struct mld_graph *g = ctx->g;
-    mld_v table =
-        mld_arch_param(ctx, mld_arch_name(ctx, "%s.0.%s.weight", s->layer, s->relative_bias),
-                       MLD_SHAPE(m->buckets, m->d.heads));
-    int64_t *ids = mld_arch_scratch(ctx, seq <= 1 << 14 ? seq * seq : INT64_MAX, sizeof *ids);
+    mld_v table = mld_arch_param(
+        ctx, mld_arch_name(ctx, "%s.0.%s.weight", s->layer, s->relative_bias),
+        MLD_SHAPE(m->buckets, m->d.heads));
+    int64_t *ids =
+        mld_arch_scratch(ctx, seq <= 1 << 14 ? seq * seq : INT64_MAX, sizeof *ids);
     if (ids == NULL)
         return NULL;
     for (int64_t q = 0; q < seq; q++) {
         for (int64_t k = 0; k < seq; k++)
             ids[q * seq + k] = bucket_of(k - q, both_ways, m->buckets, m->max_distance);
     }
-    mld_v rows = mld_embedding(g, table, mld_graph_const(g, MLD_I64, MLD_SHAPE(seq, seq), ids));
+    mld_v rows =
+        mld_embedding(g, table, mld_graph_const(g, MLD_I64, MLD_SHAPE(seq, seq), ids));
     rows = mld_transpose(g, rows, 3, (const int[]){2, 0, 1});
     return mld_reshape(g, rows, MLD_SHAPE(1, m->d.heads, seq, seq));
 }
 
-/* --- stacks -------------------------------------------------------------------------------- */
+/* --- stacks
+ * -------------------------------------------------------------------------------- */
 
 static mld_v run_stack(struct mld_arch_ctx *ctx, const struct seq2seq *m,
                        const struct mld_stack_traits *s, int64_t layers, int64_t seq,
@@ -198,8 +209,7 @@ static mld_v run_stack(struct mld_arch_ctx *ctx, const struct seq2seq *m,
         block.up = s->plain_up;
     }
     mld_graph_scope(ctx->g, "%s", s->layer);
-    mld_graph_alias(ctx->g,
-                    mld_arch_name(ctx, "%s%s.weight", ctx->cls->prefix, s->embed),
+    mld_graph_alias(ctx->g, mld_arch_name(ctx, "%s%s.weight", ctx->cls->prefix, s->embed),
                     m->word_name);
     mld_v x = mld_embedding(ctx->g, m->word, ids);
     for (int64_t i = 0; i < layers && !mld_arch_failed(ctx); i++) {
@@ -230,7 +240,8 @@ void mld_family_seq2seq(struct mld_arch_ctx *ctx)
     m->word = mld_arch_param(ctx, word, MLD_SHAPE(m->vocab, m->d.width));
 
     struct mld_layer_call call = {.key_mask = m->mask};
-    mld_v memory = run_stack(ctx, m, &m->t->encoder, m->encoder_layers, ctx->seq, &call, m->ids);
+    mld_v memory =
+        run_stack(ctx, m, &m->t->encoder, m->encoder_layers, ctx->seq, &call, m->ids);
     mld_v x = memory;
     struct mld_body body = {.rows = ctx->batch,
                             .seq = ctx->seq,

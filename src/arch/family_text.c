@@ -16,12 +16,13 @@ struct text {
     int64_t vocab, embed_width, layers, max_position;
     bool causal;
     const char *word_name;
-    mld_v word, ids, mask, types, position_ids;
+    mld_v word, ids, embeds, mask, types, position_ids;
     mld_v cos, sin;
     mld_v prompt_length; /* prefill: [B] i32 */
 };
 
-/* --- shapes and inputs ---------------------------------------------------------------- */
+/* --- shapes and inputs ----------------------------------------------------------------
+ */
 
 static int64_t capped(struct mld_arch_ctx *ctx, const char *what, int64_t x, int64_t max)
 {
@@ -37,15 +38,19 @@ static void read_shapes(struct mld_arch_ctx *ctx, struct text *m)
 {
     const struct mld_arch_shapes *want = &ctx->req->shapes;
     const struct mld_arch_input *given = mld_arch_requested(ctx, "input_ids");
+    const struct mld_arch_input *embeds = mld_arch_requested(ctx, "inputs_embeds");
     bool choices = (ctx->cls->flags & MLD_CLASS_CHOICES) != 0;
     int rank = choices ? 3 : 2;
     ctx->batch = want->batch > 0 ? want->batch : 1;
     ctx->choices = choices ? 2 : 1;
     ctx->seq = want->seq > 0 ? want->seq : (m->t->causal ? 256 : 128);
+    if (given == NULL)
+        given = embeds;
     if (given != NULL) {
-        if (given->shape.rank != rank) {
-            mld_graph_fail(ctx->g, MLD_E_INVALID, "input 'input_ids' of '%s' needs %d dimensions",
-                           ctx->cls->name, rank);
+        if (given->shape.rank != rank + (given == embeds)) {
+            mld_graph_fail(ctx->g, MLD_E_INVALID,
+                           "input '%s' of '%s' needs %d dimensions", given->name,
+                           ctx->cls->name, rank + (given == embeds));
             return;
         }
         ctx->batch = given->shape.d[0];
@@ -110,22 +115,26 @@ static void make_inputs(struct mld_arch_ctx *ctx, struct text *m)
     int64_t low, high;
     bool cached = ctx->req->mode != MLD_MODE_FORWARD;
     mld_arch_id_range(ctx, m->vocab, &low, &high);
-    m->ids = mld_arch_input(ctx, "input_ids", MLD_I64, token_shape(ctx), MLD_FILL_IDS, low,
-                            high, true);
-    if (m->ids == NULL && !mld_arch_failed(ctx))
+    m->ids = mld_arch_input(ctx, "input_ids", MLD_I64, token_shape(ctx), MLD_FILL_IDS,
+                            low, high, true);
+    m->ids = mld_arch_flatten_choices(ctx, m->ids);
+    if (m->ids == NULL && !cached && ctx->choices == 1)
+        m->embeds = mld_arch_input(ctx, "inputs_embeds", MLD_F32,
+                                   MLD_SHAPE(ctx->batch, ctx->seq, m->embed_width),
+                                   MLD_FILL_UNIFORM, 0, 0, false);
+    if (m->ids == NULL && m->embeds == NULL && !mld_arch_failed(ctx))
         mld_graph_fail(ctx->g, MLD_E_INVALID, "the inputs of '%s' lack 'input_ids'",
                        ctx->cls->name);
-    m->ids = mld_arch_flatten_choices(ctx, m->ids);
     if (cached) {
         make_cache_inputs(ctx, m);
         return;
     }
-    m->mask = mld_arch_flatten_choices(
-        ctx, mld_arch_input(ctx, "attention_mask", MLD_I64, token_shape(ctx), MLD_FILL_ONES,
-                            0, 0, true));
+    m->mask = mld_arch_flatten_choices(ctx, mld_arch_input(ctx, "attention_mask", MLD_I64,
+                                                           token_shape(ctx),
+                                                           MLD_FILL_ONES, 0, 0, true));
     if (m->t->type != NULL || m->t->type_from_word) {
-        bool many = m->t->type != NULL &&
-                    mld_config_int(&ctx->cfg, "type_vocab_size", 0, MLD_CONFIG_MAX_DIM) > 1;
+        bool many = m->t->type != NULL && mld_config_int(&ctx->cfg, "type_vocab_size", 0,
+                                                         MLD_CONFIG_MAX_DIM) > 1;
         m->types = mld_arch_flatten_choices(
             ctx, mld_arch_input(ctx, "token_type_ids", MLD_I64, token_shape(ctx),
                                 MLD_FILL_ZEROS, 0, 0,
@@ -134,11 +143,13 @@ static void make_inputs(struct mld_arch_ctx *ctx, struct text *m)
     struct mld_shape shape = token_shape(ctx);
     if (ctx->choices == 1)
         shape.d[0] = -1; /* one row for all is allowed */
-    m->position_ids = mld_arch_flatten_choices(
-        ctx, mld_arch_input(ctx, "position_ids", MLD_I64, shape, MLD_FILL_ZEROS, 0, 0, false));
+    m->position_ids =
+        mld_arch_flatten_choices(ctx, mld_arch_input(ctx, "position_ids", MLD_I64, shape,
+                                                     MLD_FILL_ZEROS, 0, 0, false));
 }
 
-/* --- embeddings ------------------------------------------------------------------------ */
+/* --- embeddings ------------------------------------------------------------------------
+ */
 
 static int64_t pad_id(struct mld_arch_ctx *ctx)
 {
@@ -149,9 +160,10 @@ static int64_t pad_id(struct mld_arch_ctx *ctx)
 static void check_positions(struct mld_arch_ctx *ctx, const struct text *m, int64_t used)
 {
     if (used > m->max_position)
-        mld_graph_fail(ctx->g, MLD_E_INVALID,
-                       "%lld positions are needed, config: 'max_position_embeddings' is %lld",
-                       (long long)used, (long long)m->max_position);
+        mld_graph_fail(
+            ctx->g, MLD_E_INVALID,
+            "%lld positions are needed, config: 'max_position_embeddings' is %lld",
+            (long long)used, (long long)m->max_position);
 }
 
 /* Positions past_length + 0 ... S - 1 of each row: [B, S] i32. */
@@ -165,25 +177,28 @@ static mld_v cached_positions(struct mld_arch_ctx *ctx)
 static mld_v learned_positions(struct mld_arch_ctx *ctx, struct text *m)
 {
     struct mld_graph *g = ctx->g;
-    mld_v table =
-        mld_arch_param(ctx, mld_arch_name(ctx, "%s.weight", m->t->position),
-                       MLD_SHAPE(m->max_position, m->embed_width));
+    mld_v table = mld_arch_param(ctx, mld_arch_name(ctx, "%s.weight", m->t->position),
+                                 MLD_SHAPE(m->max_position, m->embed_width));
     if (m->position_ids != NULL)
         return mld_embedding(g, table, m->position_ids);
     if (ctx->cache.past_length != NULL) {
         check_positions(ctx, m, ctx->cache.capacity);
         return mld_embedding(g, table, cached_positions(ctx));
     }
+    int64_t first = 0;
     if (m->t->positions == MLD_POSITIONS_AFTER_PAD) {
-        int64_t pad = pad_id(ctx);
-        check_positions(ctx, m, ctx->seq + pad + 1);
+        first = pad_id(ctx) + 1;
+        check_positions(ctx, m, ctx->seq + first);
+    }
+    if (m->t->positions == MLD_POSITIONS_AFTER_PAD && m->ids != NULL) {
+        int64_t pad = first - 1;
         mld_v id = mld_graph_const_i64(g, 1, &pad);
         mld_v real = mld_cast(g, mld_not(g, mld_equal(g, m->ids, id)), MLD_I64);
         mld_v at = mld_mul(g, mld_cumsum(g, real, 1), real);
         return mld_embedding(g, table, mld_add(g, at, id));
     }
-    check_positions(ctx, m, ctx->seq);
-    mld_v rows = mld_slice(g, table, 0, 0, ctx->seq);
+    check_positions(ctx, m, ctx->seq + first);
+    mld_v rows = mld_slice(g, table, 0, first, first + ctx->seq);
     return mld_reshape(g, rows, MLD_SHAPE(1, ctx->seq, m->embed_width));
 }
 
@@ -195,16 +210,16 @@ static mld_v embeddings(struct mld_arch_ctx *ctx, struct text *m)
     m->word_name = mld_arch_name(ctx, "%s%s.weight", ctx->cls->prefix, t->word);
     m->word = mld_arch_param(ctx, mld_arch_name(ctx, "%s.weight", t->word),
                              MLD_SHAPE(m->vocab, m->embed_width));
-    mld_v x = mld_embedding(g, m->word, m->ids);
+    mld_v x = m->ids != NULL ? mld_embedding(g, m->word, m->ids) : m->embeds;
     if (t->type != NULL) {
-        int64_t kinds = mld_config_int(&ctx->cfg, "type_vocab_size", 1, MLD_CONFIG_MAX_DIM);
+        int64_t kinds =
+            mld_config_int(&ctx->cfg, "type_vocab_size", 1, MLD_CONFIG_MAX_DIM);
         mld_v table = mld_arch_param(ctx, mld_arch_name(ctx, "%s.weight", t->type),
                                      MLD_SHAPE(kinds, m->embed_width));
         x = mld_add(g, x,
-                    m->types != NULL
-                        ? mld_embedding(g, table, m->types)
-                        : mld_reshape(g, mld_slice(g, table, 0, 0, 1),
-                                      MLD_SHAPE(1, 1, m->embed_width)));
+                    m->types != NULL ? mld_embedding(g, table, m->types)
+                                     : mld_reshape(g, mld_slice(g, table, 0, 0, 1),
+                                                   MLD_SHAPE(1, 1, m->embed_width)));
     }
     if (t->positions != MLD_POSITIONS_NONE)
         x = mld_add(g, x, learned_positions(ctx, m));
@@ -216,8 +231,8 @@ static mld_v embeddings(struct mld_arch_ctx *ctx, struct text *m)
         x = mld_apply_norm(ctx, t->block.norm, x, n, m->d.eps);
     }
     if (t->embed_proj != NULL && (t->embed_proj_always || m->embed_width != m->d.width)) {
-        struct mld_weights w = mld_load_linear(ctx, t->embed_proj, m->embed_width, m->d.width,
-                                               true, false);
+        struct mld_weights w =
+            mld_load_linear(ctx, t->embed_proj, m->embed_width, m->d.width, true, false);
         x = mld_linear(g, x, w.w, w.b);
     } else if (m->embed_width != m->d.width) {
         mld_config_fail(&ctx->cfg, "embedding_size", "it must equal 'hidden_size'");
@@ -235,9 +250,12 @@ static void rotary(struct mld_arch_ctx *ctx, struct text *m)
         mld_v cos, sin, at = cached_positions(ctx);
         bool prefill = ctx->req->mode == MLD_MODE_PREFILL;
         struct mld_rope rope = m->rope;
-        /* A prompt beyond the trained length is rotated as a whole, as the reference does. */
-        bool grown = prefill && (rope.type == MLD_ROPE_DYNAMIC || rope.type == MLD_ROPE_LONGROPE);
-        mld_rope_table(ctx, &rope, grown ? ctx->seq : ctx->cache.capacity, !grown, &cos, &sin);
+        /* A prompt beyond the trained length is rotated as a whole, as the reference
+         * does. */
+        bool grown =
+            prefill && (rope.type == MLD_ROPE_DYNAMIC || rope.type == MLD_ROPE_LONGROPE);
+        mld_rope_table(ctx, &rope, grown ? ctx->seq : ctx->cache.capacity, !grown, &cos,
+                       &sin);
         if (grown) {
             m->cos = cos;
             m->sin = sin;
@@ -252,7 +270,8 @@ static void rotary(struct mld_arch_ctx *ctx, struct text *m)
     }
 }
 
-/* --- layers ---------------------------------------------------------------------------- */
+/* --- layers ----------------------------------------------------------------------------
+ */
 
 /* Window of layer i; 0: the whole past. */
 static int64_t window_of(struct mld_arch_ctx *ctx, const struct text *m, int64_t i)
@@ -267,16 +286,19 @@ static int64_t window_of(struct mld_arch_ctx *ctx, const struct text *m, int64_t
         window = 0;
     const struct mld_json *types = mld_config_find(c, "layer_types");
     if (!mld_json_is(types, MLD_JSON_ARRAY))
-        return i >= mld_config_int(c, "max_window_layers", 0, MLD_CONFIG_MAX_DIM) ? window : 0;
+        return i >= mld_config_int(c, "max_window_layers", 0, MLD_CONFIG_MAX_DIM) ? window
+                                                                                  : 0;
     const char *type = mld_json_str(mld_json_at(types, (size_t)i), NULL);
     if (type != NULL && strcmp(type, "full_attention") == 0)
         return 0;
     if (type == NULL || strcmp(type, "sliding_attention") != 0)
-        mld_config_fail(c, "layer_types",
-                        "one 'full_attention' or 'sliding_attention' per layer is needed");
+        mld_config_fail(
+            c, "layer_types",
+            "one 'full_attention' or 'sliding_attention' per layer is needed");
     else if (window == 0)
-        mld_config_fail(c, "layer_types",
-                        "'sliding_attention' needs 'sliding_window' and 'use_sliding_window'");
+        mld_config_fail(
+            c, "layer_types",
+            "'sliding_attention' needs 'sliding_window' and 'use_sliding_window'");
     return window;
 }
 
@@ -296,9 +318,12 @@ static double scale_of(struct mld_arch_ctx *ctx, const struct text *m, int64_t i
 static mld_v grouped_stack(struct mld_arch_ctx *ctx, struct text *m,
                            struct mld_layer_call *call, mld_v x)
 {
-    int64_t groups = mld_config_int(&ctx->cfg, "num_hidden_groups", 1, MLD_CONFIG_MAX_LAYERS);
-    int64_t inner = mld_config_int(&ctx->cfg, "inner_group_num", 0, MLD_CONFIG_MAX_LAYERS);
-    if (groups * inner > MLD_CONFIG_MAX_LAYERS || m->layers * inner > MLD_CONFIG_MAX_LAYERS) {
+    int64_t groups =
+        mld_config_int(&ctx->cfg, "num_hidden_groups", 1, MLD_CONFIG_MAX_LAYERS);
+    int64_t inner =
+        mld_config_int(&ctx->cfg, "inner_group_num", 0, MLD_CONFIG_MAX_LAYERS);
+    if (groups * inner > MLD_CONFIG_MAX_LAYERS ||
+        m->layers * inner > MLD_CONFIG_MAX_LAYERS) {
         mld_config_fail(&ctx->cfg, "inner_group_num", "more than %d layers in all",
                         MLD_CONFIG_MAX_LAYERS);
         return x;
@@ -344,7 +369,8 @@ static mld_v stack(struct mld_arch_ctx *ctx, struct text *m, mld_v x)
     return x;
 }
 
-/* --- the family ------------------------------------------------------------------------ */
+/* --- the family ------------------------------------------------------------------------
+ */
 
 static void read_config(struct mld_arch_ctx *ctx, struct text *m)
 {
@@ -420,8 +446,8 @@ void mld_family_text(struct mld_arch_ctx *ctx)
     if (m->t->pooler != NULL && (ctx->cls->flags & MLD_CLASS_POOLER) != 0) {
         struct mld_weights w =
             mld_load_linear(ctx, m->t->pooler, m->d.width, m->d.width, true, false);
-        mld_v first = mld_reshape(g, mld_slice(g, x, 1, 0, 1),
-                                  MLD_SHAPE(body.rows, m->d.width));
+        mld_v first =
+            mld_reshape(g, mld_slice(g, x, 1, 0, 1), MLD_SHAPE(body.rows, m->d.width));
         body.pooled = mld_tanh(g, mld_linear(g, first, w.w, w.b));
     }
     mld_heads_build(ctx, &body);

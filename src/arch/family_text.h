@@ -18,18 +18,18 @@ enum mld_windows {
 /* Names are relative to the base model. */
 struct mld_text_traits {
     const char *word, *position, *type; /* tables; NULL: none */
-    bool type_from_word;                /* token_type_ids, where given, read the word table */
+    bool type_from_word; /* token_type_ids, where given, read the word table */
     enum mld_positions positions;
     bool rotary, rotary_partial;
     const char *embed_norm;
-    const char *embed_proj;             /* embedding_size -> hidden_size */
-    bool embed_proj_always;             /* else only where the two differ */
-    const char *layer;                  /* "encoder.layer.%lld" */
+    const char *embed_proj; /* embedding_size -> hidden_size */
+    bool embed_proj_always; /* else only where the two differ */
+    const char *layer;      /* "encoder.layer.%lld" */
     struct mld_layer_traits block;
-    const char *group;                  /* shared layers (ALBERT): "...%lld...%lld" */
+    const char *group; /* shared layers (ALBERT): "...%lld...%lld" */
     const char *final_norm;
-    const char *pooler;                 /* linear, then tanh */
-    bool causal;                        /* else only when the config says is_decoder */
+    const char *pooler; /* linear, then tanh */
+    bool causal;        /* else only when the config says is_decoder */
     enum mld_windows windows;
 };
 

@@ -49,8 +49,9 @@ static mld_v special_token(struct mld_arch_ctx *ctx, const struct vision *m,
 static mld_v mask_patches(struct mld_arch_ctx *ctx, const struct vision *m, mld_v x)
 {
     mld_v token = mld_arch_param(ctx, m->t->mask_token, MLD_SHAPE(1, 1, m->d.width));
-    mld_v mask = mld_arch_input(ctx, "bool_masked_pos", MLD_BOOL,
-                                MLD_SHAPE(ctx->batch, m->patches), MLD_FILL_ZEROS, 0, 0, false);
+    mld_v mask =
+        mld_arch_input(ctx, "bool_masked_pos", MLD_BOOL,
+                       MLD_SHAPE(ctx->batch, m->patches), MLD_FILL_ZEROS, 0, 0, false);
     if (mask == NULL)
         return x;
     int64_t stride = mld_config_int(&ctx->cfg, "encoder_stride", 1, 4096);
@@ -70,12 +71,13 @@ static mld_v embeddings(struct mld_arch_ctx *ctx, const struct vision *m)
                  : ctx->req->shapes.batch > 0            ? ctx->req->shapes.batch
                                                          : 1;
     if (ctx->batch < 1 || ctx->batch > 1 << 20)
-        return mld_graph_fail(g, MLD_E_INVALID, "'batch' is %lld: from 1 to %d is possible",
+        return mld_graph_fail(g, MLD_E_INVALID,
+                              "'batch' is %lld: from 1 to %d is possible",
                               (long long)ctx->batch, 1 << 20);
-    mld_v pixels = mld_arch_input(
-        ctx, "pixel_values", MLD_F32,
-        MLD_SHAPE(ctx->batch, m->channels, m->image[0], m->image[1]), MLD_FILL_UNIFORM, 0, 0,
-        true);
+    mld_v pixels =
+        mld_arch_input(ctx, "pixel_values", MLD_F32,
+                       MLD_SHAPE(ctx->batch, m->channels, m->image[0], m->image[1]),
+                       MLD_FILL_UNIFORM, 0, 0, true);
     if (pixels == NULL && !mld_arch_failed(ctx))
         return mld_graph_fail(g, MLD_E_INVALID, "the inputs of '%s' lack 'pixel_values'",
                               ctx->cls->name);
@@ -121,7 +123,8 @@ void mld_family_vision(struct mld_arch_ctx *ctx)
     if (mld_arch_failed(ctx))
         return;
     mld_graph_scope(g, "final");
-    struct mld_weights norm = mld_load_norm(ctx, m->t->final_norm, m->t->block.norm, m->d.width);
+    struct mld_weights norm =
+        mld_load_norm(ctx, m->t->final_norm, m->t->block.norm, m->d.width);
     x = mld_apply_norm(ctx, m->t->block.norm, x, norm, m->d.eps);
     struct mld_body body = {.tokens = x,
                             .rows = ctx->batch,
@@ -136,8 +139,8 @@ void mld_family_vision(struct mld_arch_ctx *ctx)
         if (body.pooled_width == 0)
             body.pooled_width = m->d.width;
         const char *act = mld_config_activation(&ctx->cfg, "pooler_act");
-        struct mld_weights w =
-            mld_load_linear(ctx, m->t->pooler, m->d.width, body.pooled_width, true, false);
+        struct mld_weights w = mld_load_linear(ctx, m->t->pooler, m->d.width,
+                                               body.pooled_width, true, false);
         mld_v first =
             mld_reshape(g, mld_slice(g, x, 1, 0, 1), MLD_SHAPE(ctx->batch, m->d.width));
         body.pooled = mld_activation(g, act, mld_linear(g, first, w.w, w.b));

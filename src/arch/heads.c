@@ -29,13 +29,15 @@ mld_v mld_take_token(struct mld_arch_ctx *ctx, mld_v x, mld_v index)
 }
 
 /* Token `at` of each row: [rows, H]. */
-static mld_v fixed_token(struct mld_arch_ctx *ctx, const struct mld_body *body, int64_t at)
+static mld_v fixed_token(struct mld_arch_ctx *ctx, const struct mld_body *body,
+                         int64_t at)
 {
     mld_v one = mld_slice(ctx->g, body->tokens, 1, at, at + 1);
     return mld_reshape(ctx->g, one, MLD_SHAPE(body->rows, body->width));
 }
 
-/* The last position where ids equal (or do not equal) `id`; position 0 where none does. */
+/* The last position where ids equal (or do not equal) `id`; position 0 where none does.
+ */
 static mld_v last_where(struct mld_arch_ctx *ctx, const struct mld_body *body, int64_t id,
                         bool equal)
 {
@@ -51,7 +53,8 @@ static mld_v last_token(struct mld_arch_ctx *ctx, const struct mld_body *body)
 {
     if (!mld_config_has(&ctx->cfg, "pad_token_id") || body->ids == NULL)
         return fixed_token(ctx, body, body->seq - 1);
-    int64_t pad = mld_config_int(&ctx->cfg, "pad_token_id", INT32_MIN, MLD_CONFIG_MAX_DIM);
+    int64_t pad =
+        mld_config_int(&ctx->cfg, "pad_token_id", INT32_MIN, MLD_CONFIG_MAX_DIM);
     return mld_take_token(ctx, body->tokens, last_where(ctx, body, pad, false));
 }
 
@@ -63,13 +66,19 @@ static mld_v last_eos(struct mld_arch_ctx *ctx, const struct mld_body *body)
 
 /* Sequence summary: pick by summary_type, project, activate. */
 static mld_v summary(struct mld_arch_ctx *ctx, const struct mld_body *body,
-                     const char *name)
+                     const struct mld_head *head)
 {
     struct mld_graph *g = ctx->g;
     const struct mld_config *c = &ctx->cfg;
     const char *type = mld_config_str(c, "summary_type");
-    mld_v x = NULL;
-    if (type == NULL || strcmp(type, "last") == 0 || strcmp(type, "cls_index") == 0)
+    mld_v x = NULL, at = NULL;
+    if (type != NULL && strcmp(type, "cls_index") == 0)
+        at = mld_arch_input(ctx, "mc_token_ids", MLD_I64,
+                            MLD_SHAPE(ctx->batch, ctx->choices), MLD_FILL_VALUE,
+                            body->seq - 1, 0, false);
+    if (at != NULL)
+        x = mld_take_token(ctx, body->tokens, mld_reshape(g, at, MLD_SHAPE(body->rows)));
+    else if (type == NULL || strcmp(type, "last") == 0 || strcmp(type, "cls_index") == 0)
         x = fixed_token(ctx, body, body->seq - 1);
     else if (strcmp(type, "first") == 0)
         x = fixed_token(ctx, body, 0);
@@ -78,12 +87,12 @@ static mld_v summary(struct mld_arch_ctx *ctx, const struct mld_body *body,
     else
         mld_config_fail(c, "summary_type", "known are last, first, mean, cls_index");
     if (mld_config_bool_or(c, "summary_use_proj", false)) {
-        int64_t width = body->width;
-        if (mld_config_bool_or(c, "summary_proj_to_labels", false) &&
-            mld_config_labels(c) > 0)
-            width = mld_config_labels(c);
-        mld_v w = head_param(ctx, name, "weight", MLD_SHAPE(width, body->width));
-        mld_v b = head_param(ctx, name, "bias", MLD_SHAPE(width));
+        /* a summary that is a head of its own has one label */
+        int64_t labels = head->out == NULL ? 1 : mld_config_labels(c);
+        bool to_labels = mld_config_bool_or(c, "summary_proj_to_labels", false);
+        int64_t width = to_labels && labels > 0 ? labels : body->width;
+        mld_v w = head_param(ctx, head->dense, "weight", MLD_SHAPE(width, body->width));
+        mld_v b = head_param(ctx, head->dense, "bias", MLD_SHAPE(width));
         x = mld_linear(g, x, w, b);
     }
     const char *act = mld_config_activation(c, "summary_activation");
@@ -107,7 +116,7 @@ static mld_v source(struct mld_arch_ctx *ctx, const struct mld_body *body,
     case MLD_HEAD_LAST_EOS:
         return last_eos(ctx, body);
     case MLD_HEAD_SUMMARY:
-        return summary(ctx, body, head->dense);
+        return summary(ctx, body, head);
     }
     return NULL;
 }
@@ -170,7 +179,7 @@ static mld_v project(struct mld_arch_ctx *ctx, const struct mld_body *body,
                      const struct mld_head *head, mld_v x, int64_t in, int64_t out)
 {
     struct mld_graph *g = ctx->g;
-    bool tied = (head->flags & MLD_HEAD_TIED) != 0 &&
+    bool tied = (head->flags & MLD_HEAD_TIED) != 0 && !ctx->req->untied &&
                 mld_config_bool_or(&ctx->cfg, "tie_word_embeddings", true);
     mld_v w, b = NULL;
     if (tied) {
@@ -218,13 +227,33 @@ static void image_head(struct mld_arch_ctx *ctx, const struct mld_body *body,
     x = mld_transpose(g, x, 3, (const int[]){0, 2, 1});
     x = mld_reshape(g, x, MLD_SHAPE(body->rows, body->width, h, w));
     struct mld_conv conv = {.groups = 1};
-    mld_v kernel = head_param(ctx, head->out, "weight", MLD_SHAPE(out, body->width, 1, 1));
+    mld_v kernel =
+        head_param(ctx, head->out, "weight", MLD_SHAPE(out, body->width, 1, 1));
     mld_v bias = head_param(ctx, head->out, "bias", MLD_SHAPE(out));
     x = mld_conv(g, x, kernel, bias, &conv);
     x = mld_reshape(g, x, MLD_SHAPE(body->rows, c, stride, stride, h, w));
     x = mld_transpose(g, x, 6, (const int[]){0, 1, 4, 2, 5, 3});
     mld_graph_output(g, head->output,
                      mld_reshape(g, x, MLD_SHAPE(body->rows, c, h * stride, w * stride)));
+}
+
+/* [B * choices, ...] as [B, choices, ...] in a choices class. */
+static mld_v unflatten(struct mld_arch_ctx *ctx, mld_v x)
+{
+    if (x == NULL || (ctx->cls->flags & MLD_CLASS_CHOICES) == 0)
+        return x;
+    struct mld_shape shape = {.rank = x->shape.rank + 1, .d = {ctx->batch, ctx->choices}};
+    for (int i = 1; i < x->shape.rank; i++)
+        shape.d[i + 1] = x->shape.d[i];
+    return mld_reshape(ctx->g, x, shape);
+}
+
+/* [B * choices, 1] as [B, choices]. */
+static mld_v one_per_choice(struct mld_arch_ctx *ctx, mld_v x)
+{
+    if (x != NULL && x->shape.d[1] != 1)
+        return unflatten(ctx, x);
+    return mld_reshape(ctx->g, x, MLD_SHAPE(ctx->batch, ctx->choices));
 }
 
 /* Columns 0 and 1 as start_logits and end_logits [rows, S]. */
@@ -284,14 +313,13 @@ void mld_heads_build(struct mld_arch_ctx *ctx, const struct mld_body *body)
         case MLD_HEAD_IMAGE:
             break;
         case MLD_HEAD_PLAIN:
-            mld_graph_output(g, heads[i].output, out[i]);
+            mld_graph_output(g, heads[i].output, unflatten(ctx, out[i]));
             break;
         case MLD_HEAD_SPAN:
             span_outputs(ctx, body, out[i]);
             break;
         case MLD_HEAD_CHOICES:
-            mld_graph_output(g, heads[i].output,
-                             mld_reshape(g, out[i], MLD_SHAPE(ctx->batch, ctx->choices)));
+            mld_graph_output(g, heads[i].output, one_per_choice(ctx, out[i]));
             break;
         case MLD_HEAD_SQUEEZE:
             mld_graph_output(g, heads[i].output,

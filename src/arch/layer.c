@@ -1,8 +1,9 @@
 /* layer.c: the transformer layer that all families share.
  *
  * Traits say which parts exist and how they are named; dims say how large they are. The
- * order of operations is the reference's, so that float results agree to rounding. Builders
- * are never two arguments of one call: the order of nodes is the same under any compiler. */
+ * order of operations is the reference's, so that float results agree to rounding.
+ * Builders are never two arguments of one call: the order of nodes is the same under any
+ * compiler. */
 #include "arch/layer.h"
 
 #include <string.h>
@@ -37,14 +38,13 @@ void mld_layer_dims_read(struct mld_arch_ctx *ctx, const struct mld_layer_traits
                         (long long)d->heads);
     if (d->heads > MLD_CONFIG_MAX_DIM / d->head_dim) {
         mld_config_fail(c, "num_attention_heads",
-                        "heads times their width %lld is over %lld", (long long)d->head_dim,
-                        (long long)MLD_CONFIG_MAX_DIM);
+                        "heads times their width %lld is over %lld",
+                        (long long)d->head_dim, (long long)MLD_CONFIG_MAX_DIM);
         d->heads = d->kv_heads = 1;
     }
-    d->inner = t->inner_is_4_widths
-                   ? mld_config_int_or(c, "intermediate_size", 1, MLD_CONFIG_MAX_DIM,
-                                       4 * d->width)
-                   : mld_config_dim(c, "intermediate_size");
+    d->inner = t->inner_is_4_widths ? mld_config_int_or(c, "intermediate_size", 1,
+                                                        MLD_CONFIG_MAX_DIM, 4 * d->width)
+                                    : mld_config_dim(c, "intermediate_size");
     d->eps = mld_config_num_or(c, "norm_eps", 0, 1, 1e-12);
     d->act = mld_config_activation(c, "hidden_act");
     d->gated = t->gate != NULL;
@@ -131,8 +131,8 @@ static mld_v linear(struct mld_arch_ctx *ctx, const struct mld_layer *l, mld_v x
 
 /* Past buffers [B, M, C, D] of layer `index` as graph inputs; the updated ones are kept
  * for mld_arch_build to put out as present.N.key and present.N.value. */
-static void cache_attach(struct mld_arch_ctx *ctx, const struct mld_layer *l, int64_t index,
-                         struct mld_attention *p)
+static void cache_attach(struct mld_arch_ctx *ctx, const struct mld_layer *l,
+                         int64_t index, struct mld_attention *p)
 {
     struct mld_shape shape =
         MLD_SHAPE(ctx->batch, l->d->kv_heads, ctx->cache.capacity, l->d->head_dim);
@@ -140,8 +140,8 @@ static void cache_attach(struct mld_arch_ctx *ctx, const struct mld_layer *l, in
         ctx->g, mld_arch_name(ctx, "past_key_values.%lld.key", (long long)index), MLD_F32,
         shape, MLD_FILL_ZEROS, 0, 0);
     p->past_v = mld_graph_input(
-        ctx->g, mld_arch_name(ctx, "past_key_values.%lld.value", (long long)index), MLD_F32,
-        shape, MLD_FILL_ZEROS, 0, 0);
+        ctx->g, mld_arch_name(ctx, "past_key_values.%lld.value", (long long)index),
+        MLD_F32, shape, MLD_FILL_ZEROS, 0, 0);
     p->past_length = ctx->cache.past_length;
 }
 

@@ -13,22 +13,23 @@ enum mld_norm_kind { MLD_NORM_LAYER, MLD_NORM_RMS };
 enum mld_norm_place {
     MLD_NORM_BEFORE,  /* x + f(norm(x)) */
     MLD_NORM_AFTER,   /* norm(x + f(x)) */
-    MLD_NORM_PARALLEL /* x + attention(norm(x)) + mlp(norm'(x)); mlp_norm NULL: the same */
+    MLD_NORM_PARALLEL /* x + attention(norm(x)) + mlp(norm'(x)); mlp_norm NULL: the same
+                       */
 };
 
 struct mld_layer_traits {
     enum mld_norm_kind norm;
     enum mld_norm_place place;
-    bool in_out;                  /* weights stored [in, out] (GPT-2's Conv1D) */
-    const char *q, *k, *v, *o;    /* self-attention */
-    const char *qkv;              /* fused instead of q, k, v: columns [q | k | v] */
+    bool in_out;               /* weights stored [in, out] (GPT-2's Conv1D) */
+    const char *q, *k, *v, *o; /* self-attention */
+    const char *qkv;           /* fused instead of q, k, v: columns [q | k | v] */
     const char *attn_norm;
     const char *cross_q, *cross_k, *cross_v, *cross_o, *cross_norm;
     const char *gate, *up, *down; /* gate NULL: plain MLP; else act(gate x) * up x */
     const char *mlp_norm;
     const char *qkv_bias, *o_bias, *mlp_bias;
-    bool inner_is_4_widths;       /* intermediate_size null: 4 hidden_size */
-    bool heads_fill_width;        /* refused unless heads divide hidden_size, head_dim or not */
+    bool inner_is_4_widths; /* intermediate_size null: 4 hidden_size */
+    bool heads_fill_width;  /* refused unless heads divide hidden_size, head_dim or not */
 };
 
 /* Numbers of the layers, read once from the config. */
@@ -58,13 +59,13 @@ void mld_layer_load(struct mld_arch_ctx *ctx, const struct mld_layer_traits *t,
                     struct mld_layer *out);
 
 struct mld_layer_call {
-    int64_t index;          /* names the cache */
-    mld_v cos, sin;         /* rotary: NULL: none */
+    int64_t index;  /* names the cache */
+    mld_v cos, sin; /* rotary: NULL: none */
     int64_t rotary_dim;
     mld_v key_mask, bias;
     bool causal;
     int64_t window;
-    double scale;           /* 0: the dims' */
+    double scale;              /* 0: the dims' */
     mld_v memory, memory_mask; /* cross attention on [B, T, H] */
 };
 /* x [B, S, width] through the layer. */

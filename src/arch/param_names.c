@@ -25,8 +25,8 @@ static void push(struct list *l, const char *name)
     l->out[l->count++] = name;
 }
 
-/* Does `pattern` match at text, '#' being a run of digits? *end: behind the match; *digits:
- * the run. */
+/* Does `pattern` match at text, '#' being a run of digits? *end: behind the match;
+ * *digits: the run. */
 static bool match_at(const char *text, const char *pattern, const char **end,
                      const char **digits, size_t *digit_count)
 {
@@ -47,7 +47,8 @@ static bool match_at(const char *text, const char *pattern, const char **end,
 }
 
 /* name with the first match of `now` replaced by `old`; NULL: no match. */
-static const char *renamed(struct list *l, const char *name, const struct mld_arch_rename *r)
+static const char *renamed(struct list *l, const char *name,
+                           const struct mld_arch_rename *r)
 {
     for (const char *at = name; *at != '\0'; at++) {
         const char *end, *digits = "";
@@ -59,17 +60,20 @@ static const char *renamed(struct list *l, const char *name, const struct mld_ar
         if (hash == NULL)
             return mld_arena_printf(l->arena, "%.*s%s%s", head, name, r->old, end);
         return mld_arena_printf(l->arena, "%.*s%.*s%.*s%s%s", head, name,
-                                (int)(hash - r->old), r->old, (int)n, digits, hash + 1, end);
+                                (int)(hash - r->old), r->old, (int)n, digits, hash + 1,
+                                end);
     }
     return NULL;
 }
 
 /* The name itself, then with every rename applied alone and all together. */
-static void push_spellings(struct list *l, const struct mld_arch_row *row, const char *name)
+static void push_spellings(struct list *l, const struct mld_arch_row *row,
+                           const char *name)
 {
     push(l, name);
     const char *all = name;
-    for (const struct mld_arch_rename *r = row->renames; r != NULL && r->now != NULL; r++) {
+    for (const struct mld_arch_rename *r = row->renames; r != NULL && r->now != NULL;
+         r++) {
         push(l, renamed(l, name, r));
         const char *next = renamed(l, all, r);
         all = next != NULL ? next : all;
@@ -92,7 +96,8 @@ size_t mld_arch_param_candidates(const struct mld_arch_type *type, const char *c
                                  const char **out, size_t cap)
 {
     struct list l = {.arena = arena, .out = out, .cap = cap};
-    const struct mld_arch_row *row = type != NULL ? mld_arch_row_find(type->model_type) : NULL;
+    const struct mld_arch_row *row =
+        type != NULL ? mld_arch_row_find(type->model_type) : NULL;
     push(&l, name);
     if (row == NULL)
         return l.count;

@@ -1,7 +1,8 @@
 /* rope.c: inverse frequencies of the rope types, and tables of cosines and sines.
  *
  * Formulas: RoPE (Su et al. 2021), NTK-aware and dynamic scaling (reddit/LocalLLaMA 2023,
- * as in transformers), YaRN (Peng et al. 2023), LongRoPE (Ding et al. 2024), Llama 3.1. */
+ * as in transformers), YaRN (Peng et al. 2023), LongRoPE (Ding et al. 2024), Llama 3.1.
+ */
 #include "arch/rope.h"
 
 #include <math.h>
@@ -30,7 +31,8 @@ static const float *read_factors(struct mld_arch_ctx *ctx, const struct mld_conf
         return NULL;
     }
     size_t i = 0;
-    for (const struct mld_json *v = mld_json_first(list); v != NULL; v = mld_json_next(v)) {
+    for (const struct mld_json *v = mld_json_first(list); v != NULL;
+         v = mld_json_next(v)) {
         double x = mld_json_num(v, 0);
         if (!(x > 0 && x < 1e9)) {
             mld_config_fail(c, role, "its numbers must be over 0");
@@ -52,9 +54,10 @@ static enum mld_rope_type read_type(struct mld_arch_ctx *ctx, const struct mld_c
             return (enum mld_rope_type)i;
     }
     (void)ctx;
-    mld_config_fail(c, role,
-                    "no such rope type, known are default, linear, dynamic, yarn, longrope, "
-                    "llama3");
+    mld_config_fail(
+        c, role,
+        "no such rope type, known are default, linear, dynamic, yarn, longrope, "
+        "llama3");
     return MLD_ROPE_DEFAULT;
 }
 
@@ -115,10 +118,9 @@ static void read_scaled(struct mld_arch_ctx *ctx, const struct mld_config *c,
     }
     case MLD_ROPE_LONGROPE: {
         r->factor = mld_config_num_or(c, "factor", 1e-6, 1e6, ratio);
-        double by_factor =
-            r->factor <= 1 || r->original_max < 2
-                ? 1
-                : sqrt(1 + log(r->factor) / log((double)r->original_max));
+        double by_factor = r->factor <= 1 || r->original_max < 2
+                               ? 1
+                               : sqrt(1 + log(r->factor) / log((double)r->original_max));
         r->attention_factor = mld_config_num_or(c, "attention_factor", 0, 1e6, by_factor);
         r->short_factor = read_factors(ctx, c, "short_factor", r->dim / 2);
         r->long_factor = read_factors(ctx, c, "long_factor", r->dim / 2);
@@ -146,7 +148,8 @@ void mld_rope_read(struct mld_arch_ctx *ctx, int64_t head_dim, bool partial,
     struct mld_config c = {.graph = ctx->g, .path = "rope_parameters."};
     const char *from = "rope_scaling";
     const struct mld_json *old = mld_config_find(top, from);
-    if (mld_json_count(old) == 0) /* the old spelling counts only where it says something */
+    if (mld_json_count(old) ==
+        0) /* the old spelling counts only where it says something */
         from = "rope_parameters";
     (void)mld_config_object(top, from, ctx->arena, &c);
 
@@ -183,7 +186,8 @@ static void yarn(const struct mld_rope *r, float *inv_freq)
 {
     double dims[2], rotations[2] = {r->beta_fast, r->beta_slow};
     for (int k = 0; k < 2; k++) {
-        dims[k] = (double)r->dim * log((double)r->original_max / (rotations[k] * 2 * PI)) /
+        dims[k] = (double)r->dim *
+                  log((double)r->original_max / (rotations[k] * 2 * PI)) /
                   (2 * log(r->theta));
         if (r->truncate)
             dims[k] = k == 0 ? floor(dims[k]) : ceil(dims[k]);
@@ -231,7 +235,8 @@ void mld_rope_frequencies(const struct mld_rope *r, int64_t seq, float *inv_freq
                     (double)r->dim / (double)(r->dim - 2));
     for (int64_t i = 0; i < r->dim / 2; i++) {
         float p = power(base, i, r->dim);
-        inv_freq[i] = r->type == MLD_ROPE_LONGROPE && ext != NULL ? 1 / (ext[i] * p) : 1 / p;
+        inv_freq[i] =
+            r->type == MLD_ROPE_LONGROPE && ext != NULL ? 1 / (ext[i] * p) : 1 / p;
         if (r->type == MLD_ROPE_LINEAR)
             inv_freq[i] /= (float)r->factor;
     }
@@ -249,7 +254,8 @@ void mld_rope_table(struct mld_arch_ctx *ctx, const struct mld_rope *r, int64_t 
     *cos_out = *sin_out = NULL;
     if (freq == NULL || c == NULL || s == NULL || mld_arch_failed(ctx))
         return;
-    bool varies = own_length && (r->type == MLD_ROPE_DYNAMIC || r->type == MLD_ROPE_LONGROPE);
+    bool varies =
+        own_length && (r->type == MLD_ROPE_DYNAMIC || r->type == MLD_ROPE_LONGROPE);
     mld_rope_frequencies(r, own_length ? 1 : rows, freq);
     for (int64_t p = 0; p < rows; p++) {
         if (varies)
@@ -266,8 +272,8 @@ void mld_rope_table(struct mld_arch_ctx *ctx, const struct mld_rope *r, int64_t 
     *sin_out = mld_graph_const(ctx->g, MLD_F32, shape, s);
 }
 
-void mld_rope_positions(struct mld_arch_ctx *ctx, const struct mld_rope *r, mld_v positions,
-                        mld_v *cos_out, mld_v *sin_out)
+void mld_rope_positions(struct mld_arch_ctx *ctx, const struct mld_rope *r,
+                        mld_v positions, mld_v *cos_out, mld_v *sin_out)
 {
     struct mld_graph *g = ctx->g;
     int64_t half = r->dim / 2;

@@ -1,8 +1,8 @@
 /* rope.h: rotary position embeddings: the frequencies of every rope type.
  *
  * Config spellings: `rope_parameters` (5.x) or `rope_scaling` + `rope_theta` (4.x), with
- * `rope_type` or `type`. Numbers follow the reference's float32 steps, so that angles agree
- * at long distances too. */
+ * `rope_type` or `type`. Numbers follow the reference's float32 steps, so that angles
+ * agree at long distances too. */
 #ifndef MLD_ARCH_ROPE_H
 #define MLD_ARCH_ROPE_H
 
@@ -27,9 +27,9 @@ struct mld_rope {
     enum mld_rope_type type;
     int64_t dim; /* rotated part of a head, even */
     double theta, factor, attention_factor;
-    double low_freq, high_freq;            /* llama3 */
-    double beta_fast, beta_slow;           /* yarn */
-    bool truncate;                         /* yarn */
+    double low_freq, high_freq;              /* llama3 */
+    double beta_fast, beta_slow;             /* yarn */
+    bool truncate;                           /* yarn */
     const float *short_factor, *long_factor; /* longrope: dim / 2 each */
     int64_t max_position, original_max;
 };
@@ -45,7 +45,7 @@ void mld_rope_frequencies(const struct mld_rope *r, int64_t seq, float *inv_freq
 void mld_rope_table(struct mld_arch_ctx *ctx, const struct mld_rope *r, int64_t rows,
                     bool own_length, mld_v *cos, mld_v *sin);
 /* cos, sin [B or 1, S, dim / 2] of position_ids given as an input. */
-void mld_rope_positions(struct mld_arch_ctx *ctx, const struct mld_rope *r, mld_v positions,
-                        mld_v *cos, mld_v *sin);
+void mld_rope_positions(struct mld_arch_ctx *ctx, const struct mld_rope *r,
+                        mld_v positions, mld_v *cos, mld_v *sin);
 
 #endif

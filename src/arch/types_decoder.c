@@ -5,8 +5,7 @@
 #include "arch/family_text.h"
 
 #define CATEGORY_TEXT_DECODER (1u << MLD_CATEGORY_TEXT_DECODER)
-#define MODES                                                                            \
-    (1u << MLD_MODE_FORWARD | 1u << MLD_MODE_PREFILL | 1u << MLD_MODE_DECODE)
+#define MODES                 (1u << MLD_MODE_FORWARD | 1u << MLD_MODE_PREFILL | 1u << MLD_MODE_DECODE)
 
 #define LM_HEAD                                                                          \
     {                                                                                    \
@@ -29,7 +28,8 @@
         .out = "qa_outputs", .width = MLD_HEAD_TWO                                       \
     }
 
-/* --- GPT-2 ------------------------------------------------------------------------------- */
+/* --- GPT-2
+ * ------------------------------------------------------------------------------- */
 
 static const struct mld_config_name gpt2_names[] = {
     {"hidden_size", {"hidden_size", "n_embd"}},
@@ -66,6 +66,7 @@ static const struct mld_text_traits gpt2_traits = {
     .causal = true,
 };
 
+/* clang-format off */
 static const char gpt2_defaults[] = MLD_JSON_TEXT({
     "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,
     "n_inner": null, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
@@ -75,17 +76,27 @@ static const char gpt2_defaults[] = MLD_JSON_TEXT({
     "reorder_and_upcast_attn": false, "add_cross_attention": false,
     "tie_word_embeddings": true
 });
+/* clang-format on */
 
 static const struct mld_class gpt2_classes[] = {
     {"GPT2Model", "", MLD_CLASS_CACHE, {{.output = NULL}}},
     {"GPT2LMHeadModel", "transformer.", MLD_CLASS_CACHE, {LM_HEAD}},
+    {"GPT2DoubleHeadsModel",
+     "transformer.",
+     MLD_CLASS_CHOICES,
+     {LM_HEAD,
+      {.output = "mc_logits",
+       .source = MLD_HEAD_SUMMARY,
+       .form = MLD_HEAD_CHOICES,
+       .dense = "multiple_choice_head.summary"}}},
     {"GPT2ForSequenceClassification", "transformer.", 0, {SCORE_HEAD}},
     {"GPT2ForTokenClassification", "transformer.", 0, {TOKEN_HEAD("classifier")}},
     {"GPT2ForQuestionAnswering", "transformer.", 0, {SPAN_HEAD}},
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- Llama ------------------------------------------------------------------------------- */
+/* --- Llama
+ * ------------------------------------------------------------------------------- */
 
 static const struct mld_config_name llama_names[] = {
     {"norm_eps", {"rms_norm_eps"}},
@@ -125,7 +136,12 @@ static const struct mld_text_traits qwen2_traits = {
     {X "Model", "", MLD_CLASS_CACHE, {{.output = NULL}}},                                \
         {X "ForCausalLM", "model.", MLD_CLASS_CACHE, {LM_HEAD}},                         \
         {X "ForSequenceClassification", "model.", 0, {SCORE_HEAD}},                      \
-        {X "ForTokenClassification", "model.", 0, {TOKEN_HEAD("score")}}
+    {                                                                                    \
+        X "ForTokenClassification", "model.", 0,                                         \
+        {                                                                                \
+            TOKEN_HEAD("score")                                                          \
+        }                                                                                \
+    }
 
 static const struct mld_class llama_classes[] = {
     LLAMA_CLASSES("Llama"),
@@ -148,6 +164,7 @@ static const char *const llama_legacy[][2] = {
     {NULL, NULL},
 };
 
+/* clang-format off */
 static const char llama_defaults[] = MLD_JSON_TEXT({
     "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
     "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": null,
@@ -171,8 +188,10 @@ static const char qwen2_defaults[] = MLD_JSON_TEXT({
     "max_window_layers": 28, "layer_types": null, "pad_token_id": null,
     "bos_token_id": null, "eos_token_id": null, "(last_id)": 151642
 });
+/* clang-format on */
 
-/* --- rows -------------------------------------------------------------------------------- */
+/* --- rows
+ * -------------------------------------------------------------------------------- */
 
 #define ROW(name, model_class, batches, ...)                                             \
     {                                                                                    \
@@ -184,9 +203,18 @@ static const char qwen2_defaults[] = MLD_JSON_TEXT({
                  .default_batches = batches},                                            \
         .build = mld_family_text, __VA_ARGS__                                            \
     }
-#define BATCHES_SMALL {1, 4, 8, 16}
-#define BATCHES_LARGE {1, 2, 4, 8}
-#define BATCHES_QWEN  {1, 2, 4}
+#define BATCHES_SMALL                                                                    \
+    {                                                                                    \
+        1, 4, 8, 16                                                                      \
+    }
+#define BATCHES_LARGE                                                                    \
+    {                                                                                    \
+        1, 2, 4, 8                                                                       \
+    }
+#define BATCHES_QWEN                                                                     \
+    {                                                                                    \
+        1, 2, 4                                                                          \
+    }
 
 static const struct mld_arch_row rows[] = {
     ROW("gpt2", "GPT2LMHeadModel", BATCHES_SMALL, .traits = &gpt2_traits,
@@ -194,8 +222,7 @@ static const struct mld_arch_row rows[] = {
         .word_table = "wte.weight"),
     ROW("llama", "LlamaForCausalLM", BATCHES_LARGE, .traits = &llama_traits,
         .defaults = llama_defaults, .names = llama_names, .classes = llama_classes,
-        .word_table = "embed_tokens.weight",
-        .legacy_classes = llama_legacy),
+        .word_table = "embed_tokens.weight", .legacy_classes = llama_legacy),
     ROW("mistral", "MistralForCausalLM", BATCHES_LARGE, .traits = &mistral_traits,
         .defaults = mistral_defaults, .names = llama_names, .classes = mistral_classes,
         .word_table = "embed_tokens.weight"),

@@ -6,9 +6,13 @@
 
 #define CATEGORY_TEXT_ENCODER (1u << MLD_CATEGORY_TEXT_ENCODER)
 #define MODE_FORWARD          (1u << MLD_MODE_FORWARD)
-#define BATCHES               {1, 8, 16, 32, 64}
+#define BATCHES                                                                          \
+    {                                                                                    \
+        1, 8, 16, 32, 64                                                                 \
+    }
 
-/* --- BERT -------------------------------------------------------------------------------- */
+/* --- BERT
+ * -------------------------------------------------------------------------------- */
 
 static const struct mld_config_name bert_names[] = {
     {"norm_eps", {"layer_norm_eps"}},
@@ -37,6 +41,7 @@ static const struct mld_text_traits bert_traits = {
     .pooler = "pooler.dense",
 };
 
+/* clang-format off */
 static const char bert_defaults[] = MLD_JSON_TEXT({
     "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12,
     "num_attention_heads": 12, "intermediate_size": 3072, "hidden_act": "gelu",
@@ -44,6 +49,7 @@ static const char bert_defaults[] = MLD_JSON_TEXT({
     "pad_token_id": 0, "is_decoder": false, "add_cross_attention": false,
     "tie_word_embeddings": true, "(first_id)": 999
 });
+/* clang-format on */
 
 #define BERT_LM_HEAD(out_name)                                                           \
     {                                                                                    \
@@ -105,7 +111,8 @@ static const struct mld_arch_rename bert_renames[] = {
     {NULL, NULL},
 };
 
-/* --- RoBERTa ----------------------------------------------------------------------------- */
+/* --- RoBERTa
+ * ----------------------------------------------------------------------------- */
 
 static const struct mld_text_traits roberta_traits = {
     .word = "embeddings.word_embeddings",
@@ -118,6 +125,7 @@ static const struct mld_text_traits roberta_traits = {
     .pooler = "pooler.dense",
 };
 
+/* clang-format off */
 static const char roberta_defaults[] = MLD_JSON_TEXT({
     "vocab_size": 50265, "hidden_size": 768, "num_hidden_layers": 12,
     "num_attention_heads": 12, "intermediate_size": 3072, "hidden_act": "gelu",
@@ -125,6 +133,7 @@ static const char roberta_defaults[] = MLD_JSON_TEXT({
     "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "is_decoder": false,
     "add_cross_attention": false, "tie_word_embeddings": true, "(first_id)": 4
 });
+/* clang-format on */
 
 #define ROBERTA_LM_HEAD                                                                  \
     {                                                                                    \
@@ -156,7 +165,8 @@ static const struct mld_class roberta_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- DistilBERT -------------------------------------------------------------------------- */
+/* --- DistilBERT
+ * -------------------------------------------------------------------------- */
 
 static const struct mld_config_name distilbert_names[] = {
     {"hidden_size", {"hidden_size", "dim"}},
@@ -190,11 +200,13 @@ static const struct mld_text_traits distilbert_traits = {
               .heads_fill_width = true},
 };
 
+/* clang-format off */
 static const char distilbert_defaults[] = MLD_JSON_TEXT({
     "vocab_size": 30522, "max_position_embeddings": 512, "n_layers": 6, "n_heads": 12,
     "dim": 768, "hidden_dim": 3072, "activation": "gelu", "pad_token_id": 0,
     "tie_word_embeddings": true, "(layer_norm_eps)": 1e-12, "(first_id)": 999
 });
+/* clang-format on */
 
 #define DISTILBERT_PRE_CLASSIFIER                                                        \
     .output = "logits", .source = MLD_HEAD_FIRST, .dense = "pre_classifier",             \
@@ -229,7 +241,8 @@ static const struct mld_class distilbert_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- ELECTRA ----------------------------------------------------------------------------- */
+/* --- ELECTRA
+ * ----------------------------------------------------------------------------- */
 
 static const struct mld_text_traits electra_traits = {
     .word = "embeddings.word_embeddings",
@@ -242,6 +255,7 @@ static const struct mld_text_traits electra_traits = {
     .block = BERT_BLOCK,
 };
 
+/* clang-format off */
 static const char electra_defaults[] = MLD_JSON_TEXT({
     "vocab_size": 30522, "embedding_size": 128, "hidden_size": 256,
     "num_hidden_layers": 12, "num_attention_heads": 4, "intermediate_size": 1024,
@@ -250,6 +264,7 @@ static const char electra_defaults[] = MLD_JSON_TEXT({
     "summary_activation": "gelu", "pad_token_id": 0, "is_decoder": false,
     "add_cross_attention": false, "tie_word_embeddings": true, "(first_id)": 999
 });
+/* clang-format on */
 
 #define ELECTRA_LM_HEAD                                                                  \
     {                                                                                    \
@@ -291,7 +306,8 @@ static const struct mld_class electra_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- ALBERT ------------------------------------------------------------------------------ */
+/* --- ALBERT
+ * ------------------------------------------------------------------------------ */
 
 static const struct mld_text_traits albert_traits = {
     .word = "embeddings.word_embeddings",
@@ -320,6 +336,7 @@ static const struct mld_text_traits albert_traits = {
     .pooler = "pooler",
 };
 
+/* clang-format off */
 static const char albert_defaults[] = MLD_JSON_TEXT({
     "vocab_size": 30000, "embedding_size": 128, "hidden_size": 4096,
     "num_hidden_layers": 12, "num_hidden_groups": 1, "num_attention_heads": 64,
@@ -328,6 +345,7 @@ static const char albert_defaults[] = MLD_JSON_TEXT({
     "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "tie_word_embeddings": true,
     "(first_id)": 5
 });
+/* clang-format on */
 
 #define ALBERT_LM_HEAD(out_name)                                                         \
     {                                                                                    \
@@ -364,7 +382,8 @@ static const struct mld_class albert_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- rows -------------------------------------------------------------------------------- */
+/* --- rows
+ * -------------------------------------------------------------------------------- */
 
 #define ROW(name, model_class, ...)                                                      \
     {                                                                                    \
@@ -374,20 +393,22 @@ static const struct mld_class albert_classes[] = {
                  .default_class = model_class,                                           \
                  .modes = MODE_FORWARD,                                                  \
                  .default_batches = BATCHES},                                            \
-        .build = mld_family_text, .word_table = "embeddings.word_embeddings.weight",    \
+        .build = mld_family_text, .word_table = "embeddings.word_embeddings.weight",     \
         __VA_ARGS__                                                                      \
     }
 
 static const struct mld_arch_row rows[] = {
     ROW("bert", "BertModel", .traits = &bert_traits, .defaults = bert_defaults,
         .names = bert_names, .classes = bert_classes, .renames = bert_renames),
-    ROW("roberta", "RobertaModel", .traits = &roberta_traits, .defaults = roberta_defaults,
-        .names = bert_names, .classes = roberta_classes, .renames = bert_renames),
+    ROW("roberta", "RobertaModel", .traits = &roberta_traits,
+        .defaults = roberta_defaults, .names = bert_names, .classes = roberta_classes,
+        .renames = bert_renames),
     ROW("distilbert", "DistilBertModel", .traits = &distilbert_traits,
         .defaults = distilbert_defaults, .names = distilbert_names,
         .classes = distilbert_classes),
-    ROW("electra", "ElectraModel", .traits = &electra_traits, .defaults = electra_defaults,
-        .names = bert_names, .classes = electra_classes, .renames = bert_renames),
+    ROW("electra", "ElectraModel", .traits = &electra_traits,
+        .defaults = electra_defaults, .names = bert_names, .classes = electra_classes,
+        .renames = bert_renames),
     ROW("albert", "AlbertModel", .traits = &albert_traits, .defaults = albert_defaults,
         .names = bert_names, .classes = albert_classes, .renames = bert_renames),
 };

@@ -6,7 +6,8 @@
 
 #define CATEGORY_SEQ2SEQ (1u << MLD_CATEGORY_ENCODER_DECODER)
 
-/* --- T5 ---------------------------------------------------------------------------------- */
+/* --- T5
+ * ---------------------------------------------------------------------------------- */
 
 /* The word table is always tied; what the config says of tying means the scaling. */
 static const struct mld_config_name t5_names[] = {
@@ -64,6 +65,7 @@ static const struct mld_seq2seq_traits t5_traits = {
                 .final_norm = "decoder.final_layer_norm"},
 };
 
+/* clang-format off */
 static const char t5_defaults[] = MLD_JSON_TEXT({
     "vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6,
     "num_decoder_layers": null, "num_heads": 8, "relative_attention_num_buckets": 32,
@@ -71,6 +73,7 @@ static const char t5_defaults[] = MLD_JSON_TEXT({
     "feed_forward_proj": "relu", "pad_token_id": 0, "eos_token_id": 1,
     "(tie_word_embeddings)": true, "(first_id)": 3, "(last_id)": 31999
 });
+/* clang-format on */
 
 static const struct mld_class t5_classes[] = {
     {"T5Model", "", 0, {{.output = NULL}}},
@@ -115,7 +118,8 @@ static const char *const t5_legacy[][2] = {
     {NULL, NULL},
 };
 
-/* --- rows -------------------------------------------------------------------------------- */
+/* --- rows
+ * -------------------------------------------------------------------------------- */
 
 static const struct mld_arch_row rows[] = {
     {.type = {.model_type = "t5",

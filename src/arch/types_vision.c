@@ -30,12 +30,14 @@ static const struct mld_vision_traits deit_traits = {
     VIT_NAMES, .extra_token = "embeddings.distillation_token"};
 
 /* ViT and DeiT have the same defaults. */
+/* clang-format off */
 static const char vit_defaults[] = MLD_JSON_TEXT({
     "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
     "intermediate_size": 3072, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
     "image_size": 224, "patch_size": 16, "num_channels": 3, "qkv_bias": true,
     "encoder_stride": 16, "pooler_output_size": null, "pooler_act": "tanh"
 });
+/* clang-format on */
 
 #define LABEL_HEAD(to, from, name)                                                       \
     {                                                                                    \
