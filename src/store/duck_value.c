@@ -59,7 +59,7 @@ static duckdb_value value_enum(const void *data, duckdb_logical_type type, idx_t
 static duckdb_value *value_children(duckdb_vector child, duckdb_logical_type type,
                                     uint64_t offset, uint64_t n, int depth)
 {
-    duckdb_value *values = mld_calloc(n + 1, sizeof *values);
+    duckdb_value *values = mld_calloc(n + 1, sizeof(duckdb_value));
     for (uint64_t i = 0; values != NULL && i < n; i++)
         values[i] = value_at(child, type, offset + i, depth);
     return values;
@@ -105,7 +105,7 @@ static duckdb_value value_struct(duckdb_vector vector, duckdb_logical_type type,
                                  idx_t row, int depth)
 {
     idx_t n = duckdb_struct_type_child_count(type);
-    duckdb_value *values = mld_calloc(n + 1, sizeof *values);
+    duckdb_value *values = mld_calloc(n + 1, sizeof(duckdb_value));
     for (idx_t i = 0; values != NULL && i < n; i++) {
         duckdb_logical_type child = duckdb_struct_type_child_type(type, i);
         values[i] =

@@ -156,6 +156,7 @@ static int store_configure(enum mld_store_mode mode, duckdb_config *out,
     static const struct store_setting both[] = {
         {"threads", "2"},        /* ingest and reports need no more; idle ones sleep */
         {"memory_limit", "1GB"}, /* larger work spills to a folder beside the file */
+        {"max_temp_directory_size", "4GB"},        /* and no more of it than that */
         {"autoinstall_known_extensions", "false"}, /* never fetches anything */
         {"autoload_known_extensions", "false"},
         {"allow_community_extensions", "false"},
@@ -269,9 +270,11 @@ int mld_store_open_migrations(const char *path, enum mld_store_mode mode,
     s->migrations = migrations;
     s->migration_count = count;
     s->path = mld_strdup(path);
-    int rc = s->path != NULL ? 0 : mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
-    if (rc == 0 && mode == MLD_STORE_WRITE)
-        rc = store_create(s, err);
+    if (s->path == NULL) {
+        mld_free(s);
+        return mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
+    }
+    int rc = mode == MLD_STORE_WRITE ? store_create(s, err) : 0;
     if (rc == 0)
         rc = store_connect(s, s->path, err);
     if (rc == 0)

@@ -98,6 +98,12 @@ int mld_store_add_availability(struct mld_store *s, const char *run_id,
                                const struct mld_store_availability *rows, size_t n,
                                struct mld_error *err) MLD_MUST_CHECK;
 
+/* A person's note on a run, on a result, or on the database itself (NULL and -1). A note
+ * on what is not there is refused. */
+int mld_store_annotate(struct mld_store *s, const char *run_id, int64_t result_id,
+                       const char *author, const char *note,
+                       struct mld_error *err) MLD_MUST_CHECK;
+
 /* --- reading ------------------------------------------------------------------------ */
 enum mld_cell_type {
     MLD_CELL_NULL,

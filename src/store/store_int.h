@@ -4,7 +4,6 @@
 
 #include "store/store.h"
 
-#define DUCKDB_API_NO_DEPRECATED
 #include <duckdb.h>
 
 /* One step forward of the schema. Its statements run in one transaction; what has once

@@ -17,6 +17,10 @@ struct rows_memory {
     size_t cell_cap;
 };
 
+/* Cells of one result: 512 MiB of them. More is no table for a person, and what is
+ * printed of it would pass the limit of 256 MiB. */
+#define ROWS_CELLS_MAX ((size_t)1 << 24)
+
 static int rows_no_memory(struct mld_error *err)
 {
     return mld_error_set(err, MLD_E_NO_MEMORY,
@@ -231,10 +235,16 @@ static int rows_read(struct mld_rows *rows, duckdb_result *result, struct mld_er
             rc = rows_no_memory(err);
     }
     for (duckdb_data_chunk chunk; rc == 0 && (chunk = duckdb_fetch_chunk(*result));) {
-        if (!rows_add_chunk(rows, columns, chunk))
+        if (rows->row_count * count > ROWS_CELLS_MAX)
+            rc = mld_error_set(err, MLD_E_TOO_LARGE,
+                               "query: the result has more than %zu values: add LIMIT",
+                               ROWS_CELLS_MAX);
+        else if (!rows_add_chunk(rows, columns, chunk))
             rc = rows_no_memory(err);
         duckdb_destroy_data_chunk(&chunk);
     }
+    if (rc == 0 && duckdb_result_error(result) != NULL) /* met while the rows came */
+        rc = mld_duck_result_error(err, result, "query");
     for (size_t k = 0; k < ready; k++)
         mld_duck_column_release(&columns[k]);
     return rc;
@@ -295,7 +305,10 @@ static int query_run(struct mld_store *s, duckdb_prepared_statement st,
         return mld_error_set(err, MLD_E_INVALID, "a parameter was not accepted");
     duckdb_result result;
     int rc;
-    if (duckdb_execute_prepared(st, &result) != DuckDBSuccess)
+    /* As a stream: DuckDB keeps a whole result outside of its memory_limit, and a join
+     * too many would take all that the machine has. Deprecated, without a successor
+     * in 1.x. */
+    if (duckdb_execute_prepared_streaming(st, &result) != DuckDBSuccess)
         rc = mld_duck_result_error(err, &result, "query");
     else
         rc = rows_read(out, &result, err);

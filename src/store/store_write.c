@@ -520,3 +520,35 @@ int mld_store_add_availability(struct mld_store *s, const char *run_id,
     MLD_TRY(mld_duck_exec(s, "BEGIN TRANSACTION", err));
     return store_finish(s, availability_all(s, run_id, rows, n, err), err);
 }
+
+int mld_store_annotate(struct mld_store *s, const char *run_id, int64_t result_id,
+                       const char *author, const char *note, struct mld_error *err)
+{
+    duckdb_prepared_statement st;
+    int64_t added;
+    int rc = 0;
+    MLD_TRY(store_check_writable(s, err));
+    if (note == NULL || note[0] == '\0')
+        return mld_error_set(err, MLD_E_INVALID, "a note without text");
+    MLD_TRY(mld_duck_prepare(
+        s, STORE_ADD_ANNOTATION,
+        "INSERT INTO annotations (created_at, run_id, result_id, author, note)"
+        " SELECT $1, $2::UUID, $3, $4, $5"
+        " WHERE ($2 IS NULL OR EXISTS (FROM runs WHERE run_id = $2::UUID))"
+        " AND ($3 IS NULL OR EXISTS (FROM results WHERE result_id = $3))",
+        &st, err));
+    mld_bind_wall(st, 1, mld_wall_us(), &rc);
+    mld_bind_text(st, 2, run_id, &rc);
+    mld_bind_count(st, 3, result_id, &rc);
+    mld_bind_text(st, 4, author, &rc);
+    mld_bind_text(st, 5, note, &rc);
+    MLD_TRY(mld_bind_check(rc, st, err));
+    MLD_TRY(mld_duck_run(s, st, &added, err));
+    if (added == 1)
+        return 0;
+    if (run_id != NULL)
+        return mld_error_set(err, MLD_E_NOT_FOUND, "no run '%s' in '%s'", run_id,
+                             s->path);
+    return mld_error_set(err, MLD_E_NOT_FOUND, "no result %" PRId64 " in '%s'", result_id,
+                         s->path);
+}

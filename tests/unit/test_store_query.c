@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -311,9 +312,28 @@ MLD_TEST(store_query__mistakes_are_told)
     refused(s, "SELECT 'a'::INTEGER", MLD_E_INVALID, "Conversion Error");
     refused(s, "SELECT error('line one' || chr(10) || 'line two')", MLD_E_INVALID,
             "line one");
+    /* A mistake that shows after thousands of rows. */
+    refused(s,
+            "SELECT CASE WHEN i = 50000 THEN error('late') ELSE i END FROM range(60000) "
+            "r(i)",
+            MLD_E_INVALID, "late");
     refused(s, "DELETE FROM results", MLD_E_INVALID, "only statements that read");
     refused(s, "SELECT 1::VARIANT AS v", MLD_E_UNSUPPORTED,
             "column 'v' has a type that cannot be shown: cast it");
+    mld_store_close(s);
+}
+
+/* A result without end is refused before it takes the machine's memory. */
+MLD_TEST(store_query__endless_results_are_cut)
+{
+    struct mld_store *s = reader();
+    refused(s, "FROM range(100000000000)", MLD_E_TOO_LARGE,
+            "the result has more than 16777216 values: add LIMIT");
+    refused(s, "SELECT * FROM range(300000) a, range(300000) b", MLD_E_TOO_LARGE,
+            "add LIMIT");
+    struct rusage usage;
+    KIT_CHECK(getrusage(RUSAGE_SELF, &usage) == 0);
+    KIT_CHECK(usage.ru_maxrss < 3 * 1024 * 1024); /* KiB */
     mld_store_close(s);
 }
 

@@ -354,6 +354,30 @@ MLD_TEST(store_write__availability_log)
     mld_store_close(s);
 }
 
+MLD_TEST(store_write__annotations)
+{
+    struct mld_store *s = open_db(MLD_STORE_WRITE);
+    static const char nobody[] = "00000000-0000-0000-0000-000000000000";
+    char run[37];
+    int64_t id;
+    struct mld_store_result r;
+    begin_run(s, run);
+    fill(&r, run);
+    KIT_OK(mld_store_add_result(s, &r, &id, &kit_err));
+    KIT_OK(mld_store_annotate(s, NULL, -1, NULL, "moved to the new rack", &kit_err));
+    KIT_OK(mld_store_annotate(s, run, -1, "ada", "fan was off", &kit_err));
+    KIT_OK(mld_store_annotate(s, NULL, id, "ada", "an outlier: it's \"odd\"", &kit_err));
+    KIT_FAILS(mld_store_annotate(s, nobody, -1, NULL, "x", &kit_err), MLD_E_NOT_FOUND);
+    KIT_CONTAINS(kit_err.message, "no run '00000000-");
+    KIT_FAILS(mld_store_annotate(s, NULL, 77, NULL, "x", &kit_err), MLD_E_NOT_FOUND);
+    KIT_CONTAINS(kit_err.message, "no result 77 in");
+    KIT_FAILS(mld_store_annotate(s, NULL, -1, NULL, "", &kit_err), MLD_E_INVALID);
+    KIT_EQ_INT(ask(s, "SELECT count(*) FROM annotations"), 3);
+    KIT_EQ_STR(ask_text(s, "SELECT note FROM annotations WHERE result_id = 1"),
+               "an outlier: it's \"odd\"");
+    mld_store_close(s);
+}
+
 /* The views over a small invented history: two machines' worth is not needed, two engine
  * versions and a failure are. */
 MLD_TEST(store_write__views_tell_the_story)
@@ -425,6 +449,32 @@ MLD_TEST(store_write__reports_all_run)
         mld_rows_release(&rows);
     }
     KIT_CHECK(mld_store_report_find("nonsense") == NULL);
+    mld_store_close(s);
+}
+
+static int torture_add(void *ctx)
+{
+    struct mld_store *s;
+    struct mld_store_run run = {.environment_json = "{\"os\": \"x\"}"};
+    struct mld_store_result r;
+    char id[37];
+    (void)ctx;
+    int rc = mld_store_open(DB, MLD_STORE_WRITE, &s, NULL);
+    if (rc == 0)
+        rc = mld_store_begin_run(s, &run, id, NULL);
+    fill(&r, id);
+    r.reason = "cut \xE2\x82";
+    if (rc == 0)
+        rc = mld_store_add_result(s, &r, NULL, NULL);
+    mld_store_close(s);
+    return rc;
+}
+
+MLD_TEST(store_write__survives_no_memory)
+{
+    KIT_CHECK(kit_torture(torture_add, NULL) >= 5);
+    struct mld_store *s = open_db(MLD_STORE_READ);
+    KIT_EQ_INT(ask(s, "SELECT count(*) FROM results"), 1);
     mld_store_close(s);
 }
 
