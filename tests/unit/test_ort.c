@@ -392,6 +392,34 @@ MLD_TEST(ort__error_codes)
     KIT_EQ_INT(mld_ort_error_code(ORT_FAIL, "odd"), MLD_E_ENGINE);
 }
 
+MLD_TEST(ort__messages_become_one_line)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"plain", "plain"},
+        {"  two\n\tlines.\n", "two lines"},
+        {"/src/posix/env.cc:327 onnxruntime::{anonymous}::T::T(const char*, int, "
+         "unsigned "
+         "int (*)(int, E*), const O&) pthread_create failed",
+         "pthread_create failed"},
+        {"Exception: /a/b.cc:12 virtual void ns::F::G(const X&) const Bad shape. Got: 3.",
+         "Exception: Bad shape. Got: 3"},
+        {"see x.cc:1", "see x.cc:1"},
+        {"/a/b.cc:12 void f(int", "/a/b.cc:12 void f(int"},
+        {"", ""},
+        {"...", ""},
+    };
+    char out[200];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        mld_ort_error_text(rows[i].in, out, sizeof(out));
+        KIT_EQ_STR(out, rows[i].out);
+    }
+    mld_ort_error_text("a much longer text", out, 8);
+    KIT_EQ_STR(out, "a much");
+}
+
 MLD_TEST(ort__options_are_parsed)
 {
     const struct mld_key_value kv[] = {

@@ -35,6 +35,8 @@ int mld_ort_env(const struct mld_ort_library *lib, OrtEnv **out,
  * `what` says what was tried ("cannot load 'x.onnx'"). */
 int mld_ort_check(const OrtApi *api, OrtStatus *status, struct mld_error *err,
                   const char *what, ...) MLD_PRINTF(4, 5) MLD_MUST_CHECK;
+/* A message of ORT on one line, without its source positions (for tests). */
+void mld_ort_error_text(const char *message, char *out, size_t cap);
 /* The code of ours for a status of ORT and its message (for tests). */
 int mld_ort_error_code(OrtErrorCode code, const char *message);
 

@@ -73,7 +73,9 @@ static void error_flatten(const char *in, char *out, size_t cap)
             blank = n > 0;
             continue;
         }
-        if (blank && n + 2 < cap)
+        if (blank && n + 2 >= cap)
+            break;
+        if (blank)
             out[n++] = ' ';
         blank = false;
         out[n++] = *in;
@@ -83,10 +85,40 @@ static void error_flatten(const char *in, char *out, size_t cap)
     out[n] = '\0';
 }
 
+/* Takes "/src/x.cc:327 ns::Type::f(const A&, int) " out of a message: where in the
+ * engine's source it was raised, which ORT puts before what happened. */
+static void error_strip_source(char *text)
+{
+    char *path = strstr(text, ".cc:"), *p = path;
+    int depth = 0;
+
+    if (!path || (p += 4, p += strspn(p, "0123456789"), *p != ' '))
+        return;
+    while (path > text && path[-1] != ' ')
+        path--;
+    for (p++; *p; p++) { /* the signature ends with the bracket that closes its first */
+        depth += *p == '(';
+        if (*p == ')' && --depth == 0 && p[1] == ' ')
+            break;
+    }
+    if (!*p)
+        return;
+    p += 2;
+    if (mld_str_starts(p, "const "))
+        p += 6;
+    memmove(path, p, strlen(p) + 1);
+}
+
+void mld_ort_error_text(const char *message, char *out, size_t cap)
+{
+    error_flatten(message, out, cap);
+    error_strip_source(out);
+}
+
 int mld_ort_check(const OrtApi *api, OrtStatus *status, struct mld_error *err,
                   const char *what, ...)
 {
-    char head[256], text[400];
+    char head[256], text[1000];
     va_list args;
     int code;
 
@@ -95,7 +127,7 @@ int mld_ort_check(const OrtApi *api, OrtStatus *status, struct mld_error *err,
     va_start(args, what);
     vsnprintf(head, sizeof(head), what, args);
     va_end(args);
-    error_flatten(api->GetErrorMessage(status), text, sizeof(text));
+    mld_ort_error_text(api->GetErrorMessage(status), text, sizeof(text));
     code = mld_ort_error_code(api->GetErrorCode(status), text);
     api->ReleaseStatus(status);
     return mld_error_set(err, code, "%s: %s", head, text);
@@ -332,7 +364,7 @@ static void ORT_API_CALL library_log(void *param, OrtLoggingLevel severity,
     (void)category;
     (void)log_id;
     (void)location;
-    error_flatten(message, text, sizeof(text));
+    mld_ort_error_text(message, text, sizeof(text));
     mld_log(severity >= ORT_LOGGING_LEVEL_ERROR ? MLD_LOG_WARN : MLD_LOG_DEBUG,
             "onnxruntime: %s", text);
 }
