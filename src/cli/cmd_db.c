@@ -3,6 +3,7 @@
 
 #include "app/database.h"
 #include "base/json.h"
+#include "report/table_rows.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -76,55 +77,15 @@ static int db_main(const struct mld_command *cmd, void *args,
     return rc;
 }
 
-/* --- query
- * ------------------------------------------------------------------------------- */
-
-static void query_cell(struct mld_table *t, const struct mld_cell *c)
-{
-    char text[48];
-    switch (c->type) {
-    case MLD_CELL_NULL:
-        mld_table_none(t, NULL);
-        break;
-    case MLD_CELL_BOOL:
-        mld_table_bool(t, c->i != 0);
-        break;
-    case MLD_CELL_INT:
-        mld_table_int(t, c->i, NULL);
-        break;
-    case MLD_CELL_FLOAT:
-        snprintf(text, sizeof text, "%.6g", c->f);
-        mld_table_num(t, c->f, text);
-        break;
-    case MLD_CELL_TEXT:
-        mld_table_text(t, c->text);
-        break;
-    }
-}
+/* --- query -------------------------------------------------------------------------- */
 
 static int print_rows(const struct mld_rows *rows, int64_t format, struct mld_error *err)
 {
-    struct mld_arena arena = {0};
     struct mld_table *t = NULL;
-    struct mld_column *columns =
-        mld_arena_array(&arena, rows->column_count + 1, sizeof *columns);
-    int rc = columns ? 0 : mld_error_set(err, MLD_E_NO_MEMORY, "out of memory");
-    for (size_t c = 0; c < rows->column_count && rc == 0; c++) {
-        bool number = rows->types[c] == MLD_CELL_INT || rows->types[c] == MLD_CELL_FLOAT;
-        columns[c] =
-            (struct mld_column){rows->columns[c], NULL, number ? MLD_RIGHT : MLD_LEFT};
-    }
-    if (rc == 0)
-        rc = mld_table_new(columns, rows->column_count, &t, err);
-    for (size_t r = 0; r < rows->row_count && rc == 0; r++) {
-        mld_table_row(t);
-        for (size_t c = 0; c < rows->column_count; c++)
-            query_cell(t, &rows->cells[r * rows->column_count + c]);
-    }
+    int rc = mld_table_from_rows(rows, &t, err);
     if (rc == 0)
         rc = mld_cli_print_table(t, format, err);
     mld_table_free(t);
-    mld_arena_release(&arena);
     return rc;
 }
 

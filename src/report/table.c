@@ -4,6 +4,7 @@
  * out, as each format needs it. */
 #include "report/table.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -226,14 +227,23 @@ static void print_table(const struct mld_table *t, size_t *widths, struct mld_st
         mld_str_add(out, "(no rows)\n");
 }
 
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
+}
+
 /* In a Markdown table a bar ends the cell, a backslash may escape, and `<` may open HTML;
- * the other marks (*, _, `) change at most how a word looks: escaped too. */
+ * the other marks (*, `, [) change at most how a word looks: escaped too. An underscore
+ * within a word is no mark. */
 static void add_markdown(struct mld_str *out, const char *text)
 {
     struct mld_str clean = {0};
     mld_text_add_clean(&clean, text);
-    for (const char *p = mld_str_c(&clean); *p != '\0'; p++) {
-        if (*p == '<')
+    const char *begin = mld_str_c(&clean);
+    for (const char *p = begin; *p != '\0'; p++) {
+        if (*p == '_' && p > begin && is_word(p[-1]) && is_word(p[1]))
+            mld_str_addc(out, '_');
+        else if (*p == '<')
             mld_str_add(out, "&lt;");
         else if (*p == '&')
             mld_str_add(out, "&amp;");

@@ -184,6 +184,7 @@ static const char *const initial[] = {
      */
     "CREATE VIEW best AS "
     "SELECT * FROM latest WHERE status = 'ok' AND origin = 'measured' "
+    "AND platform NOT IN ('null', 'skeleton') "
     "QUALIFY row_number() OVER (PARTITION BY model, class_name, layers, platform,"
     "  device_name, environment_fingerprint, precision_effective, mode, shapes_json"
     "  ORDER BY throughput_per_s DESC NULLS LAST, result_id DESC) = 1",
@@ -203,7 +204,7 @@ static const char *const initial[] = {
     "    AS best_precision,"
     "  min(p50_ms) FILTER (status = 'ok') AS lowest_p50_ms,"
     "  max(created_at) AS last_seen "
-    "FROM latest WHERE origin = 'measured' "
+    "FROM latest WHERE origin = 'measured' AND platform NOT IN ('null', 'skeleton') "
     "GROUP BY model, class_name, platform, device_name, engine",
 
     /* What did not come to a trusted number, newest first, with the command to repeat. */

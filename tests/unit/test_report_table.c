@@ -119,10 +119,10 @@ MLD_TEST(report_table__markdown_carries_no_html)
     struct mld_table *t;
     KIT_OK(mld_table_new(one, 1, &t, &kit_err));
     mld_table_row(t);
-    mld_table_text(t, "<script>&`[a](b)` *b* _c_ \\|");
+    mld_table_text(t, "<script>&`[a](b)` *b* _c_ d_e \\|");
     prints(t, MLD_FORMAT_MARKDOWN,
            "| x |\n| --- |\n"
-           "| &lt;script>&amp;\\`\\[a\\](b)\\` \\*b\\* \\_c\\_ \\\\\\| |\n");
+           "| &lt;script>&amp;\\`\\[a\\](b)\\` \\*b\\* \\_c\\_ d_e \\\\\\| |\n");
     mld_table_free(t);
 }
 

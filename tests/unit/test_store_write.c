@@ -421,7 +421,12 @@ MLD_TEST(store_write__views_tell_the_story)
                         "model_hardware_matrix"),
                "2 2 0 200.0 8");
     KIT_EQ_INT(ask(s, "SELECT batch_size FROM best"), 8);
-    KIT_EQ_INT(ask(s, "SELECT results FROM run_summary"), 4);
+    r.platform = "null"; /* tells of no hardware */
+    r.throughput_per_s = 1e6;
+    KIT_OK(mld_store_add_result(s, &r, NULL, &kit_err));
+    KIT_EQ_INT(ask(s, "SELECT batch_size FROM best"), 8);
+    KIT_EQ_INT(ask(s, "SELECT count(*) FROM model_hardware_matrix"), 1);
+    KIT_EQ_INT(ask(s, "SELECT results FROM run_summary"), 5);
     mld_store_close(s);
 }
 
