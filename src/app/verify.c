@@ -91,7 +91,7 @@ static int verify_artifact(const struct verify *v, const struct mld_model *m,
     struct mld_artifact_request want = {
         .arch = *arch,
         .target = {.fused_ort = (v->backend->ops->flags & MLD_BACKEND_FUSED_ORT) != 0},
-        .weights = {v->req->weights_path},
+        .weights = {m->weights_path},
         .precision = "fp32"};
     struct mld_artifact artifact = {.lock_fd = -1};
     struct mld_cache_params cache = {v->work_dir, 0};
@@ -135,6 +135,30 @@ static int verify_model(const struct verify *v, const struct mld_model *m,
     return rc;
 }
 
+/* The golden's own model, or, where it has no config, the checkpoint's. Takes golden
+ * over. */
+static int verify_resolve(const struct verify *v, struct mld_json *golden,
+                          struct mld_arena *arena, struct mld_model *m,
+                          struct mld_error *err)
+{
+    if (mld_json_get(golden, "config"))
+        return mld_model_from_golden(golden, arena, m, err);
+    int rc;
+    if (!v->req->checkpoint)
+        rc = mld_error_set(err, MLD_E_INVALID,
+                           "the golden has no config: it is for real "
+                           "weights, give their folder with --checkpoint DIR");
+    else
+        rc = mld_model_resolve(v->req->checkpoint,
+                               mld_json_str(mld_json_get(golden, "class"), NULL), NULL,
+                               arena, m, err);
+    if (rc != 0)
+        mld_json_free(golden);
+    else
+        m->golden = golden;
+    return rc;
+}
+
 static void verify_one(const struct verify *v, const char *path)
 {
     struct mld_json *golden = NULL;
@@ -156,7 +180,7 @@ static void verify_one(const struct verify *v, const char *path)
     } else if (rc == 0) {
         snprintf(name, sizeof name, "%s",
                  mld_json_str(mld_json_get(golden, "name"), name));
-        rc = mld_model_from_golden(golden, &arena, &m, &err);
+        rc = verify_resolve(v, golden, &arena, &m, &err);
     }
     enum mld_verdict verdict = MLD_VERDICT_OK;
     const char *detail = "";

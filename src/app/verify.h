@@ -12,8 +12,9 @@ enum mld_verdict { MLD_VERDICT_OK, MLD_VERDICT_FAIL, MLD_VERDICT_SKIP };
 struct mld_verify_request {
     const char *const *paths; /* golden files, or folders of them */
     size_t path_count;
-    const char *engine;       /* backend's name or a --hardware word; NULL: cpu */
-    const char *weights_path; /* *.safetensors for all of them; NULL: computed weights */
+    const char *engine;     /* backend's name or a --hardware word; NULL: cpu */
+    const char *checkpoint; /* folder with config.json and weights, for goldens that have
+                               no config of their own; NULL: computed weights */
     bool gradients;
     volatile int *cancel;
 };

@@ -11,7 +11,7 @@
 
 struct verify_args {
     struct mld_cli_common common;
-    const char *engine, *weights;
+    const char *engine, *checkpoint;
     bool gradients;
 };
 
@@ -21,10 +21,10 @@ static const struct mld_option verify_options[] = {
      .value_name = "NAME",
      .help = "backend, platform or device that computes",
      .fallback = "ort"},
-    {.name = "weights",
-     MLD_OPT_FIELD(STRING, struct verify_args, weights),
-     .value_name = "FILE",
-     .help = "real weights (*.safetensors) instead of those computed from names"},
+    {.name = "checkpoint",
+     MLD_OPT_FIELD(STRING, struct verify_args, checkpoint),
+     .value_name = "DIR",
+     .help = "folder with config.json and *.safetensors, for goldens of real weights"},
     {.name = "gradients",
      MLD_OPT_FIELD(FLAG, struct verify_args, gradients),
      .help = "check loss and gradients too"},
@@ -57,7 +57,7 @@ static int verify_main(const struct mld_command *cmd, void *args,
     struct mld_verify_request req = {.paths = operands->items,
                                      .path_count = operands->count,
                                      .engine = a->engine,
-                                     .weights_path = a->weights,
+                                     .checkpoint = a->checkpoint,
                                      .gradients = a->gradients,
                                      .cancel = &mld_cli_cancel};
     struct mld_verify_outcome o;

@@ -5,4 +5,3 @@ mldyno bench --model bert --layers 1 --seq 8 --hardware null --batch-sizes 1,2 \
 mldyno query --db-path t.duckdb --format csv \
     --sql "select batch_size, status in ('ok', 'mistrusted') as measured, origin, sample_count > 0 as sampled from comprehensive_benchmarks order by batch_size"
 mldyno db status --db-path t.duckdb --format json | grep -c results
-"$SOURCE_DIR/tests/cli/check_schema.py" "$SOURCE_DIR/docs/schema/bench.schema.json" < out.json
