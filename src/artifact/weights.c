@@ -20,7 +20,7 @@
 #define BOX_ELEMENTS ((int64_t)1 << 18) /* 1 MiB of f32: fits a core's second cache */
 #define SCATTER_MAX  512 /* elements made at once where they are not rows */
 #define THREADS_MAX  64
-#define NAMES_MAX    16 /* candidates of one parameter */
+#define NAMES_MAX    64 /* candidates of one parameter */
 
 struct mld_weights {
     struct mld_safetensors *file; /* NULL: from names */
