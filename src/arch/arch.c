@@ -46,8 +46,7 @@ const char *mld_category_name(enum mld_category c)
     return (unsigned)c < MLD_CATEGORY_COUNT ? category_names[c] : "unknown";
 }
 
-/* --- tables ----------------------------------------------------------------------------
- */
+/* --- tables ------------------------------------------------------------------------- */
 
 size_t mld_arch_type_count(void)
 {
@@ -150,8 +149,7 @@ const char *mld_arch_nearest(const char *name)
     return best;
 }
 
-/* --- which type and class --------------------------------------------------------------
- */
+/* --- which type and class ----------------------------------------------------------- */
 
 static const char *architecture(const struct mld_json *config)
 {
@@ -243,8 +241,7 @@ int mld_arch_resolve(const struct mld_arch_request *req,
     return 0;
 }
 
-/* --- helpers of the families
- * ------------------------------------------------------------ */
+/* --- helpers of the families -------------------------------------------------------- */
 
 bool mld_arch_failed(const struct mld_arch_ctx *ctx)
 {
@@ -400,8 +397,7 @@ mld_v mld_arch_arange(struct mld_arch_ctx *ctx, enum mld_dtype dtype, int64_t n,
     return mld_graph_const(ctx->g, wide ? MLD_I64 : MLD_I32, shape, data);
 }
 
-/* --- the build
- * --------------------------------------------------------------------------- */
+/* --- the build ---------------------------------------------------------------------- */
 
 /* Present buffers go out behind the other outputs, each tied to its input. */
 static void cache_outputs(struct mld_arch_ctx *ctx)

@@ -100,8 +100,7 @@ int mld_arch_build(const struct mld_arch_request *req, struct mld_arena *arena,
                    struct mld_graph **out, struct mld_arch_info *info,
                    struct mld_error *err) MLD_MUST_CHECK;
 
-/* --- the tables, for listing ---------------------------------------------------------
- */
+/* --- the tables, for listing -------------------------------------------------------- */
 struct mld_arch_type {
     const char *model_type;
     uint32_t categories;

@@ -19,8 +19,7 @@
 
 struct mld_arch_ctx;
 
-/* --- classes: what sits on top of the base model -------------------------------------
- */
+/* --- classes: what sits on top of the base model ------------------------------------ */
 enum mld_head_source {
     MLD_HEAD_TOKENS,   /* every token [B, S, H] */
     MLD_HEAD_FIRST,    /* token 0 [B, H] */
@@ -76,8 +75,7 @@ struct mld_arch_rename {
     const char *now, *old; /* now NULL ends a list */
 };
 
-/* --- rows ----------------------------------------------------------------------------
- */
+/* --- rows --------------------------------------------------------------------------- */
 struct mld_arch_row {
     struct mld_arch_type type; /* public part; first */
     void (*build)(struct mld_arch_ctx *ctx);
@@ -106,8 +104,7 @@ void mld_family_text(struct mld_arch_ctx *ctx);    /* traits: struct mld_text_tr
 void mld_family_seq2seq(struct mld_arch_ctx *ctx); /* traits: struct mld_seq2seq_traits */
 void mld_family_vision(struct mld_arch_ctx *ctx);  /* traits: struct mld_vision_traits */
 
-/* --- one build -----------------------------------------------------------------------
- */
+/* --- one build ---------------------------------------------------------------------- */
 struct mld_arch_ctx {
     const struct mld_arch_request *req;
     const struct mld_arch_row *row;
@@ -156,8 +153,7 @@ mld_v mld_arch_arange(struct mld_arch_ctx *ctx, enum mld_dtype dtype, int64_t n,
  * is over what a graph may sensibly hold (2^28 elements). */
 void *mld_arch_scratch(struct mld_arch_ctx *ctx, int64_t count, size_t bytes);
 
-/* --- heads.c -------------------------------------------------------------------------
- */
+/* --- heads.c ------------------------------------------------------------------------ */
 struct mld_body {
     mld_v tokens; /* [rows, S, width] */
     mld_v pooled; /* [rows, P] or NULL */

@@ -16,8 +16,7 @@ struct seq2seq {
     const char *word_name;
 };
 
-/* --- config
- * ------------------------------------------------------------------------------ */
+/* --- config ------------------------------------------------------------------------- */
 
 /* feed_forward_proj: "relu", "gated-gelu" ... A config may also hold what follows from
  * it. */
@@ -69,8 +68,7 @@ static void read_config(struct mld_arch_ctx *ctx, struct seq2seq *m)
                         (long long)(m->buckets / 2));
 }
 
-/* --- inputs
- * ------------------------------------------------------------------------------ */
+/* --- inputs ------------------------------------------------------------------------- */
 
 static bool encoder_only(const struct mld_arch_ctx *ctx)
 {
@@ -149,8 +147,7 @@ static void make_inputs(struct mld_arch_ctx *ctx, struct seq2seq *m)
                        "the inputs of '%s' lack 'decoder_input_ids'", ctx->cls->name);
 }
 
-/* --- relative positions
- * -------------------------------------------------------------------- */
+/* --- relative positions ------------------------------------------------------------- */
 
 /* Bucket of a distance (key - query): exact near, logarithmic up to max_distance; in
  * float as the reference, since a bucket's border is a rounding. */
@@ -196,8 +193,7 @@ static mld_v relative_bias(struct mld_arch_ctx *ctx, const struct seq2seq *m,
     return mld_reshape(g, rows, MLD_SHAPE(1, m->d.heads, seq, seq));
 }
 
-/* --- stacks
- * -------------------------------------------------------------------------------- */
+/* --- stacks ------------------------------------------------------------------------- */
 
 static mld_v run_stack(struct mld_arch_ctx *ctx, const struct seq2seq *m,
                        const struct mld_stack_traits *s, int64_t layers, int64_t seq,

@@ -21,8 +21,7 @@ struct text {
     mld_v prompt_length; /* prefill: [B] i32 */
 };
 
-/* --- shapes and inputs ----------------------------------------------------------------
- */
+/* --- shapes and inputs -------------------------------------------------------------- */
 
 static int64_t capped(struct mld_arch_ctx *ctx, const char *what, int64_t x, int64_t max)
 {
@@ -148,8 +147,7 @@ static void make_inputs(struct mld_arch_ctx *ctx, struct text *m)
                                                      MLD_FILL_ZEROS, 0, 0, false));
 }
 
-/* --- embeddings ------------------------------------------------------------------------
- */
+/* --- embeddings --------------------------------------------------------------------- */
 
 static int64_t pad_id(struct mld_arch_ctx *ctx)
 {
@@ -270,8 +268,7 @@ static void rotary(struct mld_arch_ctx *ctx, struct text *m)
     }
 }
 
-/* --- layers ----------------------------------------------------------------------------
- */
+/* --- layers ------------------------------------------------------------------------- */
 
 /* Window of layer i; 0: the whole past. */
 static int64_t window_of(struct mld_arch_ctx *ctx, const struct text *m, int64_t i)
@@ -369,8 +366,7 @@ static mld_v stack(struct mld_arch_ctx *ctx, struct text *m, mld_v x)
     return x;
 }
 
-/* --- the family ------------------------------------------------------------------------
- */
+/* --- the family --------------------------------------------------------------------- */
 
 static void read_config(struct mld_arch_ctx *ctx, struct text *m)
 {

@@ -148,9 +148,9 @@ void mld_rope_read(struct mld_arch_ctx *ctx, int64_t head_dim, bool partial,
     struct mld_config c = {.graph = ctx->g, .path = "rope_parameters."};
     const char *from = "rope_scaling";
     const struct mld_json *old = mld_config_find(top, from);
-    if (mld_json_count(old) ==
-        0) /* the old spelling counts only where it says something */
-        from = "rope_parameters";
+    if (old == NULL || mld_json_is(old, MLD_JSON_NULL) ||
+        (mld_json_is(old, MLD_JSON_OBJECT) && mld_json_count(old) == 0))
+        from = "rope_parameters"; /* the old spelling says nothing */
     (void)mld_config_object(top, from, ctx->arena, &c);
 
     *r = (struct mld_rope){.factor = 1, .attention_factor = 1};

@@ -28,8 +28,7 @@
         .out = "qa_outputs", .width = MLD_HEAD_TWO                                       \
     }
 
-/* --- GPT-2
- * ------------------------------------------------------------------------------- */
+/* --- GPT-2 -------------------------------------------------------------------------- */
 
 static const struct mld_config_name gpt2_names[] = {
     {"hidden_size", {"hidden_size", "n_embd"}},
@@ -95,8 +94,7 @@ static const struct mld_class gpt2_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- Llama
- * ------------------------------------------------------------------------------- */
+/* --- Llama -------------------------------------------------------------------------- */
 
 static const struct mld_config_name llama_names[] = {
     {"norm_eps", {"rms_norm_eps"}},
@@ -190,8 +188,7 @@ static const char qwen2_defaults[] = MLD_JSON_TEXT({
 });
 /* clang-format on */
 
-/* --- rows
- * -------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------- */
 
 #define ROW(name, model_class, batches, ...)                                             \
     {                                                                                    \

@@ -11,8 +11,7 @@
         1, 8, 16, 32, 64                                                                 \
     }
 
-/* --- BERT
- * -------------------------------------------------------------------------------- */
+/* --- BERT --------------------------------------------------------------------------- */
 
 static const struct mld_config_name bert_names[] = {
     {"norm_eps", {"layer_norm_eps"}},
@@ -111,8 +110,7 @@ static const struct mld_arch_rename bert_renames[] = {
     {NULL, NULL},
 };
 
-/* --- RoBERTa
- * ----------------------------------------------------------------------------- */
+/* --- RoBERTa ------------------------------------------------------------------------ */
 
 static const struct mld_text_traits roberta_traits = {
     .word = "embeddings.word_embeddings",
@@ -165,8 +163,7 @@ static const struct mld_class roberta_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- DistilBERT
- * -------------------------------------------------------------------------- */
+/* --- DistilBERT --------------------------------------------------------------------- */
 
 static const struct mld_config_name distilbert_names[] = {
     {"hidden_size", {"hidden_size", "dim"}},
@@ -241,8 +238,7 @@ static const struct mld_class distilbert_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- ELECTRA
- * ----------------------------------------------------------------------------- */
+/* --- ELECTRA ------------------------------------------------------------------------ */
 
 static const struct mld_text_traits electra_traits = {
     .word = "embeddings.word_embeddings",
@@ -306,8 +302,7 @@ static const struct mld_class electra_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- ALBERT
- * ------------------------------------------------------------------------------ */
+/* --- ALBERT ------------------------------------------------------------------------- */
 
 static const struct mld_text_traits albert_traits = {
     .word = "embeddings.word_embeddings",
@@ -382,8 +377,7 @@ static const struct mld_class albert_classes[] = {
     {NULL, NULL, 0, {{.output = NULL}}},
 };
 
-/* --- rows
- * -------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------- */
 
 #define ROW(name, model_class, ...)                                                      \
     {                                                                                    \

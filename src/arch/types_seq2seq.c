@@ -6,8 +6,7 @@
 
 #define CATEGORY_SEQ2SEQ (1u << MLD_CATEGORY_ENCODER_DECODER)
 
-/* --- T5
- * ---------------------------------------------------------------------------------- */
+/* --- T5 ----------------------------------------------------------------------------- */
 
 /* The word table is always tied; what the config says of tying means the scaling. */
 static const struct mld_config_name t5_names[] = {
@@ -118,8 +117,7 @@ static const char *const t5_legacy[][2] = {
     {NULL, NULL},
 };
 
-/* --- rows
- * -------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------- */
 
 static const struct mld_arch_row rows[] = {
     {.type = {.model_type = "t5",
