@@ -49,8 +49,7 @@ static void draft_release(struct draft *d)
     mld_arena_release(&d->arena);
 }
 
-/* --- the key ---------------------------------------------------------------------------
- */
+/* --- the key ---------------------------------------------------------------------- */
 
 static void hash_int(XXH3_state_t *h, int64_t x)
 {
@@ -165,8 +164,7 @@ static int draft_key(struct draft *d, const struct mld_json *manifest,
     return rc;
 }
 
-/* --- the draft -------------------------------------------------------------------------
- */
+/* --- the draft -------------------------------------------------------------------- */
 
 struct name_source {
     const struct mld_arch_type *type;
@@ -246,8 +244,7 @@ static int draft_make(const struct mld_artifact_request *req, struct draft *d,
     return draft_describe(d, err);
 }
 
-/* --- writing ---------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------- */
 
 static int core_count(void)
 {
@@ -372,8 +369,7 @@ int mld_artifact_write(const struct mld_artifact_request *req, const char *dir,
     return rc;
 }
 
-/* --- the cache -------------------------------------------------------------------------
- */
+/* --- the cache -------------------------------------------------------------------- */
 
 /* Is the folder this draft's artifact, whole? *out is its manifest then. */
 static bool entry_read(const struct draft *d, const char *dir, struct mld_json **out)

@@ -68,8 +68,7 @@ void mld_cache_release(struct mld_cache *c)
     c->root = NULL;
 }
 
-/* --- locks -----------------------------------------------------------------------------
- */
+/* --- locks ------------------------------------------------------------------------ */
 
 /* Is fd still the file that path names? A remover unlinks the lock file it holds, and who
  * waited for that lock would hold a file that nobody else can find. */
@@ -151,8 +150,7 @@ void mld_cache_unlock(struct mld_cache_entry *e)
     e->lock_fd = -1;
 }
 
-/* --- building --------------------------------------------------------------------------
- */
+/* --- building --------------------------------------------------------------------- */
 
 int mld_cache_stage(const struct mld_cache *c, struct mld_cache_entry *out,
                     struct mld_error *err)
@@ -222,8 +220,7 @@ void mld_cache_discard(struct mld_cache_entry *stage)
     mld_cache_unlock(stage);
 }
 
-/* --- eviction --------------------------------------------------------------------------
- */
+/* --- eviction --------------------------------------------------------------------- */
 
 struct aged {
     char *dir;

@@ -42,8 +42,7 @@ const char *mld_safetensor_type_name(enum mld_safetensor_type t)
     return types[t].name;
 }
 
-/* --- the header ------------------------------------------------------------------------
- */
+/* --- the header ------------------------------------------------------------------- */
 
 static int header_fault(const struct mld_safetensors *s, struct mld_error *err,
                         const char *format, ...) MLD_PRINTF(3, 4);
@@ -202,8 +201,7 @@ static int header_read(struct mld_safetensors *s, struct mld_error *err)
     return header_tensors(s, err);
 }
 
-/* --- the file --------------------------------------------------------------------------
- */
+/* --- the file --------------------------------------------------------------------- */
 
 static int file_map(struct mld_safetensors *s, struct mld_error *err)
 {
@@ -305,8 +303,7 @@ const void *mld_safetensors_header(const struct mld_safetensors *s, size_t *n)
     return s->map + 8;
 }
 
-/* --- elements --------------------------------------------------------------------------
- */
+/* --- elements --------------------------------------------------------------------- */
 
 static float float_from_bits(uint32_t bits)
 {

@@ -77,8 +77,7 @@ static bool is_anything(const char *name)
     return true;
 }
 
-/* --- finding and building --------------------------------------------------------------
- */
+/* --- finding and building --------------------------------------------------------- */
 
 MLD_TEST(artifact__second_open_finds_it)
 {
@@ -282,8 +281,7 @@ MLD_TEST(artifact__faults_of_a_request)
     mld_json_free(config);
 }
 
-/* --- damage ----------------------------------------------------------------------------
- */
+/* --- damage ----------------------------------------------------------------------- */
 
 MLD_TEST(artifact__damage_is_built_again)
 {
@@ -370,8 +368,7 @@ MLD_TEST(artifact__output_wants_an_empty_folder)
     mld_json_free(config);
 }
 
-/* --- several processes -----------------------------------------------------------------
- */
+/* --- several processes ------------------------------------------------------------ */
 
 /* Four processes want the same artifact at once, and others: one builds each. */
 MLD_TEST(artifact__builders_at_once)
@@ -448,8 +445,7 @@ MLD_TEST(artifact__leftovers_of_the_dead_go)
     mld_cache_release(&cache);
 }
 
-/* --- the limit -------------------------------------------------------------------------
- */
+/* --- the limit -------------------------------------------------------------------- */
 
 static uint64_t artifact_bytes(const char *dir)
 {
@@ -558,8 +554,7 @@ MLD_TEST(artifact__root_from_the_environment)
     mld_artifact_close(&a);
 }
 
-/* --- memory ----------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------- */
 
 static int build_in_folder(void *ctx)
 {

@@ -15,8 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- the rule --------------------------------------------------------------------------
- */
+/* --- the rule --------------------------------------------------------------------- */
 
 MLD_TEST(artifact_weights__rule_of_each_kind)
 {
@@ -54,8 +53,7 @@ MLD_TEST(artifact_weights__rule_of_each_kind)
     }
 }
 
-/* --- views -----------------------------------------------------------------------------
- */
+/* --- views ------------------------------------------------------------------------ */
 
 /* Element i of a parameter from its name, as FORMAT.md has it. */
 static double param_at(const struct mld_param *p, int64_t i)
@@ -276,8 +274,7 @@ MLD_TEST(artifact_weights__views_outside_are_refused)
     fixture_close(&f);
 }
 
-/* --- writing ---------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------- */
 
 static int open_new(const char *path)
 {
@@ -357,8 +354,7 @@ MLD_TEST(artifact_weights__a_file_that_cannot_be_written)
     fixture_close(&f);
 }
 
-/* --- from a file -----------------------------------------------------------------------
- */
+/* --- from a file ------------------------------------------------------------------ */
 
 /* A safetensors file of F32 tensors whose numbers are those of the names given by `as`.
  */

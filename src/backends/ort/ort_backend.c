@@ -42,8 +42,7 @@ static int ort_devices(struct mld_device *out, size_t cap, size_t *count,
     return 0;
 }
 
-/* --- open and close --------------------------------------------------------------------
- */
+/* --- open and close --------------------------------------------------------------- */
 
 static int keep_path(const char *path, char **copy, const char **option,
                      struct mld_error *err)
@@ -170,8 +169,7 @@ static void ort_close(struct mld_session *s)
     mld_free(s);
 }
 
-/* --- load ------------------------------------------------------------------------------
- */
+/* --- load ------------------------------------------------------------------------- */
 
 #define OPTION(call) MLD_TRY(mld_ort_check(api, call, err, "cannot set a session option"))
 
@@ -232,8 +230,7 @@ static int ort_load(struct mld_session *s, const struct mld_load_params *params,
     return rc;
 }
 
-/* --- prepare ---------------------------------------------------------------------------
- */
+/* --- prepare ---------------------------------------------------------------------- */
 
 /* One side of the session's signature. */
 struct side {
@@ -493,8 +490,7 @@ static int ort_prepare(struct mld_session *s, const struct mld_prepare_params *p
     return rc;
 }
 
-/* --- run -------------------------------------------------------------------------------
- */
+/* --- run -------------------------------------------------------------------------- */
 
 static int run_failed(struct mld_session *s, OrtStatus *status, struct mld_error *err)
 {

@@ -49,8 +49,7 @@ static bool profile_slots_find(const struct mld_ort_library *lib,
     return out->enable && out->disable;
 }
 
-/* --- reading a trace -------------------------------------------------------------------
- */
+/* --- reading a trace -------------------------------------------------------------- */
 
 /* Element types of what heavy kernels read first, in the words of a trace. */
 static const struct {
@@ -125,8 +124,7 @@ int mld_ort_counters_from_profile(const char *text, size_t n, const char *precis
     return 0;
 }
 
-/* --- making one ------------------------------------------------------------------------
- */
+/* --- making one ------------------------------------------------------------------- */
 
 /* The run itself, its trace written to a file of its own in folder. */
 static int profile_run(struct mld_session *s, const struct profile_slots *slots,

@@ -25,8 +25,7 @@ static struct mld_ort_library library;
 static OrtEnv *library_env;
 static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* --- errors ----------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------- */
 
 static bool error_has(const char *message, const char *const *parts)
 {
@@ -133,8 +132,7 @@ int mld_ort_check(const OrtApi *api, OrtStatus *status, struct mld_error *err,
     return mld_error_set(err, code, "%s: %s", head, text);
 }
 
-/* --- finding ---------------------------------------------------------------------------
- */
+/* --- finding ---------------------------------------------------------------------- */
 
 /* Refuses a truncated ELF file: the loader would map it and die of SIGBUS. Anything else
  * that is wrong the loader itself reports. */
@@ -351,8 +349,7 @@ int mld_ort_library_load(const struct mld_ort_library **out, struct mld_error *e
     return rc;
 }
 
-/* --- environment -----------------------------------------------------------------------
- */
+/* --- environment ------------------------------------------------------------------ */
 
 static void ORT_API_CALL library_log(void *param, OrtLoggingLevel severity,
                                      const char *category, const char *log_id,

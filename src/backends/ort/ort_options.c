@@ -145,8 +145,7 @@ int mld_ort_core_count(void)
     return n > 0 && n < 4096 ? (int)n : 1;
 }
 
-/* --- element types ---------------------------------------------------------------------
- */
+/* --- element types ---------------------------------------------------------------- */
 
 static const struct {
     enum mld_dtype ours;
@@ -182,8 +181,7 @@ ONNXTensorElementDataType mld_ort_dtype_to(enum mld_dtype type)
     return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
 }
 
-/* --- the CPU ---------------------------------------------------------------------------
- */
+/* --- the CPU ---------------------------------------------------------------------- */
 
 /* Copies what follows "key<blanks>:" at the start of a line; "" when there is no such. */
 static void proc_field(const char *text, const char *key, char *out, size_t cap)
