@@ -2,7 +2,11 @@
  *
  * One file, one writing process. Everything of a case goes in by one transaction, so a
  * kill at any moment loses at most the case in flight. The schema is made by numbered
- * forward migrations; a newer or foreign database is refused untouched. */
+ * forward migrations; a newer or foreign database is refused untouched.
+ *
+ * DuckDB locks the file for the whole process: while one writes, no other process reads.
+ * Within a process, one handle per file: the lock of POSIX does not hold between two, and
+ * ends when any descriptor of the file is closed. A handle is for one thread. */
 #ifndef MLD_STORE_STORE_H
 #define MLD_STORE_STORE_H
 
@@ -37,7 +41,9 @@ int mld_store_begin_run(struct mld_store *s, const struct mld_store_run *run, ch
 int mld_store_end_run(struct mld_store *s, const char *run_id,
                       struct mld_error *err) MLD_MUST_CHECK;
 
-/* One case's row. NAN, -1 and NULL are stored as NULL (unknown), never as 0. */
+/* One case's row. The unknown is stored as NULL, never as 0: text NULL or "", a negative
+ * number, NAN; a temperature and an autocorrelation may be negative, so there NAN only.
+ */
 struct mld_store_phase {
     const char *name;
     int64_t ns;
@@ -125,8 +131,10 @@ struct mld_rows {
     struct mld_cell *cells; /* row-major */
     void *memory;           /* private */
 };
-/* Runs one statement. In READ mode anything that writes is refused by the database. The
- * rows are freed by mld_rows_release. Nested and exotic types come as text. */
+/* Runs one statement. In READ mode what writes, and what reaches outside of the file, is
+ * refused. The rows are freed by mld_rows_release, also after a failure. Nested and
+ * exotic types come as text, and so do integers that int64_t does not hold; more than
+ * 2^24 cells are refused (MLD_E_TOO_LARGE). */
 int mld_store_query(struct mld_store *s, const char *sql, struct mld_rows *out,
                     struct mld_error *err) MLD_MUST_CHECK;
 void mld_rows_release(struct mld_rows *r);

@@ -88,8 +88,8 @@ static const char *cell_copy(struct mld_arena *arena, const char *bytes, size_t 
             *p++ = bytes[i];
             continue;
         }
-        memcpy(p, "\xEF\xBF\xBD", 3);
-        p += 3;
+        for (const char *mark = "\xEF\xBF\xBD"; *mark != '\0';)
+            *p++ = *mark++;
     }
     return out;
 }
@@ -156,7 +156,7 @@ static bool cell_read(struct mld_cell *cell, struct mld_arena *arena,
         cell->i = ((const bool *)data)[row];
         return true;
     case DUCKDB_TYPE_TINYINT:
-        cell->i = ((const int8_t *)data)[row];
+        cell->i = (int64_t)((const int8_t *)data)[row];
         return true;
     case DUCKDB_TYPE_SMALLINT:
         cell->i = ((const int16_t *)data)[row];

@@ -291,12 +291,13 @@ static const char result_insert_columns[] =
 #undef X
     ") VALUES (";
 
-enum {
+/* Places of the statement's parameters: the ids, the hash and the time come first. */
+enum result_place {
     RESULT_FIXED = 5,
-    RESULT_COLUMNS = RESULT_FIXED
-#define X(kind, field) +1
+#define X(kind, field) RESULT_PLACE_##field,
 #include "store/result_columns.def"
 #undef X
+    RESULT_PLACE_END
 };
 
 static int result_prepare(struct mld_store *s, duckdb_prepared_statement *st,
@@ -306,7 +307,7 @@ static int result_prepare(struct mld_store *s, duckdb_prepared_statement *st,
         return mld_duck_prepare(s, STORE_ADD_RESULT, "", st, err);
     struct mld_str sql = {0};
     mld_str_add(&sql, result_insert_columns);
-    for (int i = 1; i <= RESULT_COLUMNS; i++)
+    for (int i = 1; i < RESULT_PLACE_END; i++)
         mld_str_addf(&sql, "%s$%d", i > 1 ? ", " : "", i);
     mld_str_add(&sql, ") RETURNING result_id");
     int rc = mld_str_check(&sql, err);
@@ -325,6 +326,7 @@ static uint64_t config_digest(const struct mld_store_result *r, const char *mode
     h = digest_int(h, r->batch_size);
     h = digest_text(h, r->shapes_json);
     h = digest_text(h, r->platform);
+    h = digest_text(h, r->device_id);
     h = digest_text(h, r->device_name);
     h = digest_text(h, r->engine);
     return digest_int(h, r->threads);
@@ -342,17 +344,16 @@ static int result_row(struct mld_store *s, const struct mld_store_result *r,
     MLD_TRY(store_model(s, r, model_key, &model_id, err));
     MLD_TRY(store_hardware(s, r, &hardware_id, err));
     MLD_TRY(result_prepare(s, &st, err));
-    idx_t at = 1;
-    mld_bind_text(st, at++, r->run_id, &rc);
-    mld_bind_count(st, at++, model_id, &rc);
-    mld_bind_count(st, at++, hardware_id, &rc);
-    mld_bind_text(st, at++, config_hash, &rc);
-    mld_bind_wall(st, at++, mld_wall_us(), &rc);
-#define BIND_TEXT(field)   mld_bind_text(st, at++, r->field, &rc);
-#define BIND_COUNT(field)  mld_bind_count(st, at++, r->field, &rc);
-#define BIND_REAL(field)   mld_bind_real(st, at++, r->field, &rc);
-#define BIND_SIGNED(field) mld_bind_signed(st, at++, r->field, &rc);
-#define BIND_BOOL(field)   mld_bind_bool(st, at++, r->field, &rc);
+    mld_bind_text(st, 1, r->run_id, &rc);
+    mld_bind_count(st, 2, model_id, &rc);
+    mld_bind_count(st, 3, hardware_id, &rc);
+    mld_bind_text(st, 4, config_hash, &rc);
+    mld_bind_wall(st, RESULT_FIXED, mld_wall_us(), &rc);
+#define BIND_TEXT(field)   mld_bind_text(st, RESULT_PLACE_##field, r->field, &rc);
+#define BIND_COUNT(field)  mld_bind_count(st, RESULT_PLACE_##field, r->field, &rc);
+#define BIND_REAL(field)   mld_bind_real(st, RESULT_PLACE_##field, r->field, &rc);
+#define BIND_SIGNED(field) mld_bind_signed(st, RESULT_PLACE_##field, r->field, &rc);
+#define BIND_BOOL(field)   mld_bind_bool(st, RESULT_PLACE_##field, r->field, &rc);
 #define X(kind, field)     BIND_##kind(field)
 #include "store/result_columns.def"
 #undef X
