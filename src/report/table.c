@@ -107,7 +107,8 @@ void mld_table_row(struct mld_table *t)
         t->cell_cap = cap;
     }
     size_t begin = t->row_count * t->column_count;
-    memset(t->cells + begin, 0, t->column_count * sizeof *t->cells);
+    if (t->column_count > 0) /* else there may be no cells at all */
+        memset(t->cells + begin, 0, t->column_count * sizeof *t->cells);
     t->cell_count = begin;
     t->row_count++;
 }
