@@ -235,7 +235,7 @@ static int draft_make(const struct mld_artifact_request *req, struct draft *d,
                              "artifacts of precision '%s' cannot be built: fp32 can",
                              req->precision);
     if (d->target.opset == 0)
-        d->target.opset = MLD_OPSET_DEFAULT;
+        d->target.opset = d->target.fused_ort ? MLD_OPSET_DEFAULT : MLD_OPSET_STANDARD;
     params.opset = d->target.opset;
     MLD_TRY(mld_arch_build(&req->arch, &d->arena, &d->source, &d->info, err));
     MLD_TRY(mld_lower(d->source, &d->target, &d->arena, &d->lowered, err));
@@ -450,7 +450,7 @@ static int entry_open(const struct draft *d, const struct mld_cache *cache,
 }
 
 int mld_artifact_open(const struct mld_artifact_request *req,
-                      const struct mld_cache_params *params, struct mld_artifact *out,
+                      const struct mld_cache_params *where, struct mld_artifact *out,
                       struct mld_error *err)
 {
     const uint64_t start = mld_now_ns(mld_clock_real());
@@ -462,7 +462,7 @@ int mld_artifact_open(const struct mld_artifact_request *req,
 
     *out = (struct mld_artifact){.lock_fd = -1};
     if (rc == 0)
-        rc = mld_cache_open(params ? params->root : NULL, params ? params->max_bytes : 0,
+        rc = mld_cache_open(where ? where->root : NULL, where ? where->max_bytes : 0,
                             &cache, err);
     if (rc == 0)
         rc = entry_open(&d, &cache, &entry, &out->manifest, &built, err);

@@ -19,8 +19,10 @@
 #include "base/json.h"
 #include "graph/lower.h"
 
-#define MLD_ARTIFACT_FORMAT 1  /* of the manifest and the folder */
-#define MLD_OPSET_DEFAULT   23 /* of the default domain */
+#define MLD_ARTIFACT_FORMAT 1 /* of the manifest and the folder */
+#define MLD_OPSET_DEFAULT                                                                \
+    MLD_OPSET_ORT /* of the default domain; standard target:                             \
+                     MLD_OPSET_STANDARD */
 
 /* Where the parameters' numbers come from. */
 struct mld_weights_source {
@@ -30,7 +32,7 @@ struct mld_weights_source {
 
 struct mld_artifact_request {
     struct mld_arch_request arch;
-    struct mld_target target; /* opset 0: MLD_OPSET_DEFAULT */
+    struct mld_target target; /* opset 0: the default */
     struct mld_weights_source weights;
     const char *precision;  /* NULL or "fp32"; others: MLD_E_UNSUPPORTED */
     const char *checkpoint; /* name for the manifest; NULL: none */
@@ -55,7 +57,7 @@ struct mld_cache_params {
 /* Finds or builds. Faults: those of mld_arch_build and of weights; MLD_E_IO where the
  * cache cannot be written; *out is zero-filled then. */
 int mld_artifact_open(const struct mld_artifact_request *req,
-                      const struct mld_cache_params *cache, struct mld_artifact *out,
+                      const struct mld_cache_params *where, struct mld_artifact *out,
                       struct mld_error *err) MLD_MUST_CHECK;
 /* Builds into folder dir (made; must be empty or absent): `mldyno build --output`. On
  * failure nothing of it is left. */
