@@ -105,13 +105,11 @@ static int lock_take(const char *path, int operation)
 
 static char *lock_path(const char *dir)
 {
-    const size_t n = strlen(dir);
-    char *path = mld_alloc(n + sizeof(LOCK_SUFFIX));
+    const size_t n = strlen(dir) + sizeof(LOCK_SUFFIX);
+    char *path = mld_alloc(n);
 
-    if (path) {
-        memcpy(path, dir, n);
-        memcpy(path + n, LOCK_SUFFIX, sizeof(LOCK_SUFFIX));
-    }
+    if (path)
+        snprintf(path, n, "%s%s", dir, LOCK_SUFFIX);
     return path;
 }
 

@@ -180,7 +180,7 @@ static int header_read(struct mld_safetensors *s, struct mld_error *err)
 {
     uint64_t n = 0;
 
-    if (s->map_bytes < 8)
+    if (!s->map || s->map_bytes < 8)
         return header_fault(s, err, "not a safetensors file: only %zu bytes",
                             s->map_bytes);
     for (int i = 7; i >= 0; i--)

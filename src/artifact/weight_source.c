@@ -159,14 +159,15 @@ int mld_weights_from_file(struct mld_safetensors *file, const struct mld_graph *
     struct mld_weights *w = mld_calloc(1, sizeof(*w));
     struct complaint missing = {0}, wrong = {0};
     struct mld_map used = {0};
-    bool ok = w != NULL;
+    bool ok = true;
     int rc;
 
     *out = NULL;
-    if (!w)
+    if (!w) {
         mld_safetensors_close(file);
-    else
-        w->file = file;
+        return mld_error_set(err, MLD_E_NO_MEMORY, "no memory for the weights");
+    }
+    w->file = file;
     for (size_t i = 0; ok && i < g->param_count; i++)
         ok = bind_param(w, g->params[i], names, ctx, &used, &missing, &wrong);
     if (!ok)

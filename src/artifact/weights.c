@@ -280,7 +280,7 @@ static int plan_push(struct plan *p, const struct box *b, struct mld_error *err)
     return 0;
 }
 
-/* First dimension whose single steps fit a box; a scalar counts as [1]. */
+/* First dimension whose single steps fit a box; *row: elements of one step. */
 static int box_cut(const int64_t *d, int rank, int64_t *row)
 {
     int cut = 0;
@@ -299,14 +299,15 @@ static int box_cut(const int64_t *d, int rank, int64_t *row)
 static int plan_value(struct plan *p, const struct mld_value *v, uint64_t offset,
                       struct mld_error *err)
 {
-    static const int64_t one[1] = {1};
     const int rank = v->shape.rank > 0 ? v->shape.rank : 1;
-    const int64_t *d = v->shape.rank > 0 ? v->shape.d : one;
+    int64_t d[MLD_MAX_RANK] = {1}; /* a scalar is planned as [1] */
     struct box b = {.value = v, .file_offset = offset};
     int64_t row, rows;
 
     if (mld_shape_count(&v->shape) == 0)
         return 0;
+    for (int i = 0; i < v->shape.rank; i++)
+        d[i] = v->shape.d[i];
     b.cut = box_cut(d, rank, &row);
     rows = BOX_ELEMENTS / row > 0 ? BOX_ELEMENTS / row : 1;
     for (int i = 0; i < rank; i++)

@@ -106,3 +106,9 @@ MLD_TEST(ort_library__folder_of_a_wheel)
     KIT_CHECK(probe.usable);
     KIT_CONTAINS(probe.path, "libonnxruntime.so.1.99.0");
 }
+
+MLD_TEST(ort_library__too_old)
+{
+    KIT_CONTAINS(unusable(FAKE_OLD_ORT), "ONNX Runtime 1.9.0 at '");
+    KIT_CONTAINS(unusable(FAKE_OLD_ORT), "is too old: 1.23 or newer is needed");
+}

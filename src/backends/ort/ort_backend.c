@@ -104,7 +104,7 @@ static int ort_open(const struct mld_open_params *params, struct mld_session **o
 
 static void tensors_free(const OrtApi *api, struct mld_ort_tensor **tensors, size_t *n)
 {
-    for (size_t i = 0; i < *n; i++) {
+    for (size_t i = 0; *tensors && i < *n; i++) {
         struct mld_ort_tensor *t = &(*tensors)[i];
         api->ReleaseValue(t->value);
         if (!t->borrowed)

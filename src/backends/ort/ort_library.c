@@ -169,6 +169,19 @@ static int library_check_whole(const char *path, struct mld_error *err)
     return 0;
 }
 
+/* "1.32.0" is 1 and 32. */
+static bool version_parse(const char *text, long *major, long *minor)
+{
+    char *end;
+
+    *major = strtol(text, &end, 10);
+    if (end == text || *end != '.')
+        return false;
+    text = end + 1;
+    *minor = strtol(text, &end, 10);
+    return end != text && *major > 0 && *minor >= 0 && *minor < 1000;
+}
+
 /* Opens path and checks that it is an ONNX Runtime new enough; fills lib. */
 static int library_try(const char *path, struct mld_ort_library *lib,
                        struct mld_error *err)
@@ -178,7 +191,7 @@ static int library_try(const char *path, struct mld_ort_library *lib,
     const char *version;
     void *handle, *symbol;
     Dl_info info;
-    int major = 0, minor = 0;
+    long major = 0, minor = 0;
 
     if (strchr(path, '/'))
         MLD_TRY(library_check_whole(path, err));
@@ -200,7 +213,7 @@ static int library_try(const char *path, struct mld_ort_library *lib,
     memcpy(&get_base, &symbol, sizeof(get_base)); /* ISO C has no cast for it */
     base = get_base();
     version = base ? base->GetVersionString() : NULL;
-    if (!version || sscanf(version, "%d.%d", &major, &minor) != 2)
+    if (!version || !version_parse(version, &major, &minor))
         return mld_error_set(err, MLD_E_NO_ENGINE,
                              "'%s' is not an ONNX Runtime library: it tells no version",
                              path);
@@ -216,7 +229,7 @@ static int library_try(const char *path, struct mld_ort_library *lib,
             "ONNX Runtime %s at '%s' does not offer version %d of its C API", version,
             path, MLD_ORT_API_NEEDED);
     lib->handle = handle;
-    lib->api_version = major == 1 ? minor : MLD_ORT_API_NEEDED;
+    lib->api_version = major == 1 ? (int)minor : MLD_ORT_API_NEEDED;
     snprintf(lib->version, sizeof(lib->version), "%s", version);
     if (dladdr(symbol, &info) && info.dli_fname)
         path = info.dli_fname; /* the system's search tells where it found it */
