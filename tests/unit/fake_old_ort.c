@@ -1,4 +1,4 @@
-/* fake_old_ort.c: what a program sees of ONNX Runtime 1.9: its version and no newer API. */
+/* fake_old_ort.c: what a program sees of ONNX Runtime 1.9: its version, no newer API. */
 #include <onnxruntime/onnxruntime_c_api.h>
 
 #include <stddef.h>
