@@ -168,12 +168,33 @@ static const struct mld_arch_row *row_by_class(const char *class_name)
     return NULL;
 }
 
+/* Writes the fault and returns its code, which no caller can take for success. */
 static int unknown_type(const char *name, struct mld_error *err)
 {
     const char *near = mld_arch_nearest(name);
-    return mld_error_set(err, MLD_E_NOT_FOUND, "unknown model type '%.60s'%s%s%s", name,
-                         near != NULL ? ", did you mean '" : "", near != NULL ? near : "",
-                         near != NULL ? "'?" : ", see `mldyno models`");
+    (void)mld_error_set(err, MLD_E_NOT_FOUND, "unknown model type '%.60s'%s%s%s", name,
+                        near != NULL ? ", did you mean '" : "", near != NULL ? near : "",
+                        near != NULL ? "'?" : ", 'mldyno models' lists all");
+    return MLD_E_NOT_FOUND;
+}
+
+static int untyped(const char *class_name, struct mld_error *err)
+{
+    if (class_name != NULL)
+        (void)mld_error_set(err, MLD_E_NOT_FOUND,
+                            "config: no 'model_type', and its class '%.80s' is not known",
+                            class_name);
+    else
+        (void)mld_error_set(
+            err, MLD_E_NOT_FOUND,
+            "config: 'model_type' is missing, name one, for example \"bert\"");
+    return MLD_E_NOT_FOUND;
+}
+
+static int malformed(const char *what, struct mld_error *err)
+{
+    (void)mld_error_set(err, MLD_E_INVALID, "config: %s", what);
+    return MLD_E_INVALID;
 }
 
 static int find_row(const struct mld_arch_request *req, const struct mld_arch_row **row,
@@ -183,25 +204,17 @@ static int find_row(const struct mld_arch_request *req, const struct mld_arch_ro
     const char *name =
         req->model_type != NULL ? req->model_type : mld_json_str(given, NULL);
     if (req->config != NULL && !mld_json_is(req->config, MLD_JSON_OBJECT))
-        return mld_error_set(err, MLD_E_INVALID, "config: an object is needed");
+        return malformed("an object is needed", err);
     if (name != NULL) {
         *row = mld_arch_row_find(name);
         return *row != NULL ? 0 : unknown_type(name, err);
     }
     if (given != NULL && !mld_json_is(given, MLD_JSON_NULL))
-        return mld_error_set(err, MLD_E_INVALID, "config: 'model_type' must be a text");
+        return malformed("'model_type' must be a text", err);
     const char *class_name =
         req->class_name != NULL ? req->class_name : architecture(req->config);
     *row = row_by_class(class_name);
-    if (*row != NULL)
-        return 0;
-    if (class_name != NULL)
-        return mld_error_set(
-            err, MLD_E_NOT_FOUND,
-            "config: no 'model_type', and its class '%.80s' is not known", class_name);
-    return mld_error_set(
-        err, MLD_E_INVALID,
-        "config: 'model_type' is missing, name one, for example \"bert\"");
+    return *row != NULL ? 0 : untyped(class_name, err);
 }
 
 static int find_class(const struct mld_arch_request *req, const struct mld_arch_row *row,

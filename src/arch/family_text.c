@@ -78,10 +78,11 @@ static void read_cache_shapes(struct mld_arch_ctx *ctx, int64_t max_position)
         held + fresh <= max_position)
         ctx->cache.capacity = max_position; /* a default never exceeds the table */
     ctx->cache.capacity = capped(ctx, "capacity", ctx->cache.capacity, 1 << 24);
-    if (held + fresh > ctx->cache.capacity)
+    int64_t needed = held + fresh;
+    if (needed > ctx->cache.capacity)
         mld_graph_fail(ctx->g, MLD_E_INVALID,
                        "'capacity' is %lld: the cache must hold %lld tokens",
-                       (long long)ctx->cache.capacity, (long long)(held + fresh));
+                       (long long)ctx->cache.capacity, (long long)needed);
     ctx->info->shapes.capacity = ctx->cache.capacity;
     ctx->info->shapes.new_tokens = fresh;
     ctx->info->shapes.seq = prefill ? fresh : held;
@@ -337,7 +338,7 @@ static mld_v grouped_stack(struct mld_arch_ctx *ctx, struct text *m,
     for (int64_t i = 0; i < m->layers && !mld_arch_failed(ctx); i++) {
         int64_t group = (int64_t)((double)i / ((double)m->layers / (double)groups));
         for (int64_t j = 0; j < inner; j++) {
-            mld_graph_scope(ctx->g, "layer.%lld", (long long)(i * inner + j));
+            mld_graph_scope(ctx->g, "layer.%lld.%lld", (long long)i, (long long)j);
             x = mld_layer_apply(ctx, &all[group * inner + j], call, x);
         }
     }
@@ -391,8 +392,7 @@ static void read_config(struct mld_arch_ctx *ctx, struct text *m)
                         (long long)ctx->info->layers_full);
     if (ctx->req->mode != MLD_MODE_FORWARD) {
         ctx->cache.cap = 2 * m->layers;
-        ctx->cache.present =
-            mld_arch_scratch(ctx, ctx->cache.cap, sizeof *ctx->cache.present);
+        ctx->cache.present = mld_arch_scratch(ctx, ctx->cache.cap, sizeof(mld_v));
     }
 }
 

@@ -36,7 +36,7 @@ struct mld_rope {
 
 /* Reads the config; partial: partial_rotary_factor also holds for the default type. */
 void mld_rope_read(struct mld_arch_ctx *ctx, int64_t head_dim, bool partial,
-                   struct mld_rope *out);
+                   struct mld_rope *r);
 /* dim / 2 inverse frequencies as they are when the longest position is seq - 1. */
 void mld_rope_frequencies(const struct mld_rope *r, int64_t seq, float *inv_freq);
 /* Constants cos, sin of positions 0 ... rows - 1: [1, rows, dim / 2], all as of length

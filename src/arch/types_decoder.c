@@ -19,7 +19,7 @@
     }
 #define TOKEN_HEAD(name)                                                                 \
     {                                                                                    \
-        .output = "logits", .source = MLD_HEAD_TOKENS, .out = name,                      \
+        .output = "logits", .source = MLD_HEAD_TOKENS, .out = (name),                    \
         .width = MLD_HEAD_LABELS                                                         \
     }
 #define SPAN_HEAD                                                                        \

@@ -52,24 +52,24 @@ static const char bert_defaults[] = MLD_JSON_TEXT({
 
 #define BERT_LM_HEAD(out_name)                                                           \
     {                                                                                    \
-        .output = out_name, .source = MLD_HEAD_TOKENS,                                   \
+        .output = (out_name), .source = MLD_HEAD_TOKENS,                                 \
         .dense = "cls.predictions.transform.dense", .act = "=hidden_act",                \
         .norm = "cls.predictions.transform.LayerNorm", .out = "cls.predictions.decoder", \
         .width = MLD_HEAD_VOCAB, .flags = MLD_HEAD_TIED, .bias = "cls.predictions.bias"  \
     }
 #define NSP_HEAD(out_name)                                                               \
     {                                                                                    \
-        .output = out_name, .source = MLD_HEAD_POOLER, .out = "cls.seq_relationship",    \
+        .output = (out_name), .source = MLD_HEAD_POOLER, .out = "cls.seq_relationship",  \
         .width = MLD_HEAD_TWO                                                            \
     }
 /* One linear map from `from`. */
 #define LINEAR_HEAD(from, name, columns)                                                 \
     {                                                                                    \
-        .output = "logits", .source = from, .out = name, .width = columns                \
+        .output = "logits", .source = (from), .out = (name), .width = (columns)          \
     }
 #define CHOICE_HEAD(from)                                                                \
     {                                                                                    \
-        .output = "logits", .source = from, .form = MLD_HEAD_CHOICES,                    \
+        .output = "logits", .source = (from), .form = MLD_HEAD_CHOICES,                  \
         .out = "classifier", .width = MLD_HEAD_ONE                                       \
     }
 #define SPAN_HEAD                                                                        \
@@ -143,7 +143,7 @@ static const char roberta_defaults[] = MLD_JSON_TEXT({
 #define TWO_STEP_HEAD(activation)                                                        \
     {                                                                                    \
         .output = "logits", .source = MLD_HEAD_FIRST, .dense = "classifier.dense",       \
-        .act = activation, .out = "classifier.out_proj", .width = MLD_HEAD_LABELS        \
+        .act = (activation), .out = "classifier.out_proj", .width = MLD_HEAD_LABELS      \
     }
 
 static const struct mld_class roberta_classes[] = {
@@ -344,7 +344,7 @@ static const char albert_defaults[] = MLD_JSON_TEXT({
 
 #define ALBERT_LM_HEAD(out_name)                                                         \
     {                                                                                    \
-        .output = out_name, .source = MLD_HEAD_TOKENS, .dense = "predictions.dense",     \
+        .output = (out_name), .source = MLD_HEAD_TOKENS, .dense = "predictions.dense",   \
         .act = "=hidden_act", .norm = "predictions.LayerNorm",                           \
         .out = "predictions.decoder", .width = MLD_HEAD_VOCAB,                           \
         .flags = MLD_HEAD_TIED | MLD_HEAD_EMBED_WIDTH, .bias = "predictions.bias"        \

@@ -41,7 +41,7 @@ static const char vit_defaults[] = MLD_JSON_TEXT({
 
 #define LABEL_HEAD(to, from, name)                                                       \
     {                                                                                    \
-        .output = to, .source = from, .out = name, .width = MLD_HEAD_LABELS              \
+        .output = (to), .source = (from), .out = (name), .width = MLD_HEAD_LABELS        \
     }
 #define MASKED_IMAGE_HEAD                                                                \
     {                                                                                    \
