@@ -188,6 +188,6 @@ double mld_effective_count(double *x, size_t n)
         double group_variance = interval_autocovariance(x, points, 0, group_mean);
         within = group_variance * (double)g / variance;
     }
-    double tau = within * interval_tau(x, points);
+    double tau = within * fmax(interval_tau(x, points), 1.0);
     return tau > 1.0 ? (double)n / tau : (double)n;
 }
