@@ -78,6 +78,10 @@ int mld_error_exit(int code);         /* the exit code of the table; 0 for MLD_O
             return mld_try_rc;                                                           \
     } while (0)
 
+#ifdef __clang_analyzer__ /* does not see into error.c: it is told what comes back */
+#define mld_error_set(err, code, ...) (mld_error_set((err), (code), __VA_ARGS__), (code))
+#endif
+
 /* A broken invariant is a bug in mldyno: says where and aborts, in every build type. */
 #define MLD_ASSERT(cond) ((cond) ? (void)0 : mld_assert_failed(#cond, __FILE__, __LINE__))
 #if defined(__GNUC__) || defined(__clang__)

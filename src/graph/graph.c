@@ -205,7 +205,7 @@ static struct mld_value *param_add(struct mld_graph *g, const char *name,
     struct mld_param *p = mld_arena_alloc(g->arena, sizeof(*p));
     struct mld_value *v =
         p != NULL ? value_new(g, MLD_VALUE_PARAM, MLD_F32, shape) : fail_memory(g);
-    if (v == NULL || !name_value(g, v, name))
+    if (p == NULL || v == NULL || !name_value(g, v, name))
         return NULL;
     p->name = v->name;
     p->shape = shape;

@@ -216,8 +216,6 @@ struct mld_value *mld_node_output(const struct mld_value *first,
 const struct mld_attr *mld_node_attr(const struct mld_node *n, const char *name);
 int64_t mld_node_int(const struct mld_node *n, const char *name, int64_t fallback);
 double mld_node_float(const struct mld_node *n, const char *name, double fallback);
-int64_t mld_node_int(const struct mld_node *n, const char *name, int64_t fallback);
-double mld_node_float(const struct mld_node *n, const char *name, double fallback);
 const char *mld_node_string(const struct mld_node *n, const char *name,
                             const char *fallback);
 
