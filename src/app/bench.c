@@ -26,8 +26,7 @@ struct bench {
     const char *run_id;
 };
 
-/* --- the line that repeats a case
- * ---------------------------------------------------------- */
+/* --- the line that repeats a case --------------------------------------------------- */
 
 static void reproduce_int(struct mld_str *s, const char *option, int64_t x)
 {
@@ -95,8 +94,7 @@ static const char *bench_reproduce(const struct bench *b, const struct mld_plan_
     return text ? text : "";
 }
 
-/* --- one case
- * ------------------------------------------------------------------------------ */
+/* --- one case ----------------------------------------------------------------------- */
 
 static void row_fail(struct mld_row *r, enum mld_status status, const char *reason)
 {
@@ -305,8 +303,7 @@ static void bench_case(const struct bench *b, const struct mld_plan_case *c,
     mld_artifact_close(&artifact);
 }
 
-/* --- the whole
- * ------------------------------------------------------------------------------ */
+/* --- the whole ---------------------------------------------------------------------- */
 
 static int bench_store_open(struct bench *b, struct mld_error *err)
 {

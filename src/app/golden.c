@@ -12,12 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GOLDEN_RELATIVE   1e-4 /* of max_abs for a value, of itself for l2 */
-#define GOLDEN_ABSOLUTE   1e-5
-#define GOLDEN_FULL       256 /* outputs up to so many values are stored whole */
-#define GOLDEN_SAMPLES    192 /* of larger ones so many, spread evenly */
-#define GOLDEN_MASK_VALUE 1e4 /* above: a mask value; others compare by their own size   \
-                               */
+#define GOLDEN_RELATIVE 1e-4 /* of max_abs for a value, of itself for l2 */
+#define GOLDEN_ABSOLUTE 1e-5
+#define GOLDEN_FULL     256 /* outputs up to so many values are stored whole */
+#define GOLDEN_SAMPLES  192 /* of larger ones so many, spread evenly */
+#define GOLDEN_MASK_VALUE                                                                \
+    1e4 /* above: a mask value; others compare by their own size                         \
+         */
 
 static int golden_no_memory(struct mld_error *err)
 {
@@ -48,8 +49,7 @@ static int shape_from_json(const struct mld_json *v, struct mld_shape *out)
     return 0;
 }
 
-/* --- parameters
- * -------------------------------------------------------------------------- */
+/* --- parameters --------------------------------------------------------------------- */
 
 int mld_golden_check_parameters(const struct mld_json *golden, const struct mld_graph *g,
                                 struct mld_error *err)
@@ -110,8 +110,7 @@ int mld_golden_check_digest(const struct mld_json *expected, const struct mld_gr
     return 0;
 }
 
-/* --- inputs
- * ------------------------------------------------------------------------------ */
+/* --- inputs ------------------------------------------------------------------------- */
 
 int mld_golden_inputs(const struct mld_json *golden, struct mld_arena *arena,
                       struct mld_arch_input **inputs, size_t *count,
@@ -179,8 +178,7 @@ int mld_golden_fill(const struct mld_json *golden, struct mld_arena *arena,
     return 0;
 }
 
-/* --- outputs
- * ----------------------------------------------------------------------------- */
+/* --- outputs ------------------------------------------------------------------------ */
 
 /* Outputs of sub-models that a user of the benchmark does not need. */
 static bool output_optional(const char *name)

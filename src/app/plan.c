@@ -37,8 +37,7 @@ static int plan_check_precisions(const struct mld_bench_request *req,
     return 0;
 }
 
-/* --- models
- * ----------------------------------------------------------------------------- */
+/* --- models ------------------------------------------------------------------------- */
 
 static int plan_category(const char *name, uint32_t *bit, struct mld_error *err)
 {
@@ -90,8 +89,7 @@ static int plan_model_names(const struct mld_bench_request *req, struct mld_aren
     return 0;
 }
 
-/* --- hardware
- * ---------------------------------------------------------------------------- */
+/* --- hardware ----------------------------------------------------------------------- */
 
 struct plan_hardware {
     const char *word;
@@ -182,8 +180,7 @@ static int plan_check_options(const struct mld_bench_request *req,
     return 0;
 }
 
-/* --- cases
- * ------------------------------------------------------------------------------- */
+/* --- cases -------------------------------------------------------------------------- */
 
 static size_t plan_batches(const struct mld_bench_request *req,
                            const struct mld_arch_type *type, const int64_t **list)

@@ -3,11 +3,10 @@
  * Both fill the same request; run takes one value where bench takes a list. */
 #include "cli/cli.h"
 
-#include "app/bench.h"
+#include "cli/bench_print.h"
 #include "base/alloc.h"
 #include "base/log.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -186,8 +185,7 @@ static const struct mld_option run_options[] = {
     BENCH_SHARED_OPTIONS,
     {.name = NULL}};
 
-/* --- progress, on stderr
- * ------------------------------------------------------------------ */
+/* --- progress, on stderr ------------------------------------------------------------ */
 
 static void label(const struct mld_row *r, char *buf, size_t n)
 {
@@ -238,155 +236,19 @@ static void on_end(void *ctx, const struct mld_row *r, size_t index, size_t coun
     (void)ctx;
     label(r, text, sizeof text);
     mld_log_progress("%s", "");
+    /* what is no result is told even under --quiet: the table has no room for reasons */
+    enum mld_log_level level = m->status == MLD_STATUS_OK ? MLD_LOG_INFO : MLD_LOG_WARN;
     if (m->summary.count && p50->known)
-        mld_log(MLD_LOG_INFO, "[%zu/%zu] %s: %s, median %s of %lld runs%s%s", index + 1,
-                count, text, mld_status_name(m->status),
+        mld_log(level, "[%zu/%zu] %s: %s, median %s of %lld runs%s%s", index + 1, count,
+                text, mld_status_name(m->status),
                 mld_human_ns(p50->value, median, sizeof median),
                 (long long)m->summary.count, *m->reason ? ": " : "", m->reason);
     else
-        mld_log(MLD_LOG_INFO, "[%zu/%zu] %s: %s%s%s", index + 1, count, text,
+        mld_log(level, "[%zu/%zu] %s: %s%s%s", index + 1, count, text,
                 mld_status_name(m->status), *m->reason ? ": " : "", m->reason);
 }
 
-/* --- results, on stdout
- * -------------------------------------------------------------------- */
-
-static int print_json(const struct mld_bench_outcome *o, struct mld_error *err)
-{
-    struct mld_json *array = mld_json_new_array();
-    for (size_t i = 0; i < o->row_count; i++)
-        mld_json_push(array, mld_row_json(&o->rows[i]));
-    int rc = mld_cli_print_json(array, err);
-    mld_json_free(array);
-    return rc;
-}
-
-static void cell_ms(struct mld_table *t, double ns)
-{
-    char text[48];
-    snprintf(text, sizeof text, "%.*f", ns < 1e5 ? 4 : ns < 1e8 ? 2 : 1, ns / 1e6);
-    mld_table_num(t, ns / 1e6, text);
-}
-
-/* A percentile with its interval, or a dash and the count of samples it needs. */
-static void cell_percentile(struct mld_table *t, const struct mld_summary *s, int index)
-{
-    const struct mld_percentile *p = &s->p[index];
-    char text[96];
-    if (s->count == 0) {
-        mld_table_none(t, NULL);
-    } else if (!p->known) {
-        snprintf(text, sizeof text, "- (needs %lld)", (long long)p->needed);
-        mld_table_none(t, text);
-    } else {
-        int digits = p->value < 1e5 ? 4 : p->value < 1e8 ? 2 : 1;
-        if (isfinite(p->low) && isfinite(p->high))
-            snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, p->value / 1e6,
-                     digits, p->low / 1e6, digits, p->high / 1e6);
-        else
-            snprintf(text, sizeof text, "%.*f", digits, p->value / 1e6);
-        mld_table_num(t, p->value / 1e6, text);
-    }
-}
-
-static void cell_phase(struct mld_table *t, const struct mld_result *m, enum mld_phase p)
-{
-    if (m->phase_ns[p] < 0)
-        mld_table_none(t, NULL);
-    else
-        cell_ms(t, (double)m->phase_ns[p]);
-}
-
-static void table_row(struct mld_table *t, const struct mld_row *r)
-{
-    const struct mld_result *m = &r->result;
-    const struct mld_summary *s = &m->summary;
-    double throughput = mld_row_throughput(r), flop_per_s = mld_row_flop_per_s(r);
-    char text[64];
-    mld_table_row(t);
-    snprintf(text, sizeof text, "%s%s", r->model,
-             r->layers >= 0 && r->layers != r->layers_full ? " (cut)" : "");
-    mld_table_text(t, text);
-    mld_table_text(t, r->hardware);
-    mld_table_text(t, r->precision);
-    mld_table_text(t, mld_mode_name(r->mode));
-    mld_table_int(t, r->batch_size, NULL);
-    mld_table_text(t, mld_status_name(m->status));
-    if (isfinite(throughput)) {
-        snprintf(text, sizeof text, "%.*f", throughput < 100 ? 2 : 0, throughput);
-        mld_table_num(t, throughput, text);
-    } else {
-        mld_table_none(t, NULL);
-    }
-    if (s->count) {
-        int digits = s->mean < 1e5 ? 4 : s->mean < 1e8 ? 2 : 1;
-        if (isfinite(s->mean_low) && isfinite(s->mean_high))
-            snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, s->mean / 1e6,
-                     digits, s->mean_low / 1e6, digits, s->mean_high / 1e6);
-        else
-            snprintf(text, sizeof text, "%.*f", digits, s->mean / 1e6);
-        mld_table_num(t, s->mean / 1e6, text);
-    } else {
-        mld_table_none(t, NULL);
-    }
-    cell_percentile(t, s, MLD_P50);
-    cell_percentile(t, s, MLD_P95);
-    cell_percentile(t, s, MLD_P99);
-    if (s->count)
-        mld_table_int(t, s->count, NULL);
-    else
-        mld_table_none(t, NULL);
-    if (m->memory_peak_bytes >= 0)
-        mld_table_int(t, m->memory_peak_bytes,
-                      mld_human_bytes(m->memory_peak_bytes, text, sizeof text));
-    else
-        mld_table_none(t, NULL);
-    cell_phase(t, m, MLD_PHASE_BUILD);
-    cell_phase(t, m, MLD_PHASE_STARTUP);
-    cell_phase(t, m, MLD_PHASE_LOAD);
-    cell_phase(t, m, MLD_PHASE_FIRST_RUN);
-    if (isfinite(flop_per_s)) {
-        snprintf(text, sizeof text, "%.1f", flop_per_s / 1e9);
-        mld_table_num(t, flop_per_s / 1e9, text);
-    } else {
-        mld_table_none(t, NULL);
-    }
-}
-
-static int print_table(const struct mld_bench_outcome *o, int64_t format,
-                       struct mld_error *err)
-{
-    static const struct mld_column columns[] = {
-        {"model", NULL, MLD_LEFT},
-        {"hardware", NULL, MLD_LEFT},
-        {"precision", NULL, MLD_LEFT},
-        {"mode", NULL, MLD_LEFT},
-        {"batch_size", "batch", MLD_RIGHT},
-        {"status", NULL, MLD_LEFT},
-        {"throughput_per_s", "samples/s", MLD_RIGHT},
-        {"mean_ms", "mean ms", MLD_RIGHT},
-        {"p50_ms", "p50 ms", MLD_RIGHT},
-        {"p95_ms", "p95 ms", MLD_RIGHT},
-        {"p99_ms", "p99 ms", MLD_RIGHT},
-        {"sample_count", "n", MLD_RIGHT},
-        {"memory_peak_bytes", "memory", MLD_RIGHT},
-        {"build_ms", "build ms", MLD_RIGHT},
-        {"startup_ms", "startup ms", MLD_RIGHT},
-        {"load_ms", "load ms", MLD_RIGHT},
-        {"first_run_ms", "first run ms", MLD_RIGHT},
-        {"gflop_per_s", "GFLOP/s", MLD_RIGHT},
-    };
-    struct mld_table *t = NULL;
-    MLD_TRY(mld_table_new(columns, sizeof columns / sizeof *columns, &t, err));
-    for (size_t i = 0; i < o->row_count; i++)
-        table_row(t, &o->rows[i]);
-    int rc = mld_cli_print_table(t, format, err);
-    mld_table_free(t);
-    return rc;
-}
-
-/* --- the commands
- * --------------------------------------------------------------------------- */
+/* --- the commands ------------------------------------------------------------------- */
 
 static int bench_check(const struct bench_args *a, struct mld_error *err)
 {
@@ -452,9 +314,7 @@ static int bench_main(const struct mld_command *cmd, void *args,
     struct mld_error print_err = {0}; /* rows measured so far are printed in any case */
     int printed = 0;
     if (outcome.row_count || rc == 0)
-        printed = a->common.format == MLD_FORMAT_JSON
-                      ? print_json(&outcome, &print_err)
-                      : print_table(&outcome, a->common.format, &print_err);
+        printed = mld_bench_print(&outcome, a->common.format, &print_err);
     if (rc == 0 && printed != 0) {
         rc = printed;
         *err = print_err;

@@ -94,8 +94,7 @@ static int models_main(const struct mld_command *cmd, void *args,
     return rc;
 }
 
-/* --- models show
- * -------------------------------------------------------------------------- */
+/* --- models show -------------------------------------------------------------------- */
 
 struct show_args {
     struct mld_cli_common common;
