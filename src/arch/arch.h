@@ -52,8 +52,8 @@ struct mld_arch_shapes {
     int64_t seq;         /* text: tokens; prefill: prompt; decode: tokens in the cache */
     int64_t decoder_seq; /* encoder-decoders */
     int64_t image_size;  /* pixels of a square image */
-    int64_t capacity; /* tokens that the KV cache can hold; default: 63 beyond the new */
-    int64_t new_tokens; /* tokens fed at once with a cache: prefill = seq, decode = 1 */
+    int64_t capacity;    /* tokens that the KV cache can hold; default seq + 64 */
+    int64_t new_tokens;  /* tokens fed at once with a cache: prefill = seq, decode = 1 */
 };
 
 /* Inputs and outputs with a cache of capacity C (B rows, N layers, M key-value heads of

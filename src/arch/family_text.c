@@ -73,7 +73,8 @@ static void read_cache_shapes(struct mld_arch_ctx *ctx, int64_t max_position)
     int64_t fresh = prefill || given ? ctx->seq : 1;
     if (!given && want->new_tokens > 0)
         fresh = capped(ctx, "new_tokens", want->new_tokens, 1 << 20);
-    ctx->cache.capacity = want->capacity > 0 ? want->capacity : held + fresh + 63;
+    ctx->cache.capacity =
+        want->capacity > 0 ? want->capacity : (prefill ? fresh : held) + 64;
     if (want->capacity <= 0 && max_position > 0 && ctx->cache.capacity > max_position &&
         held + fresh <= max_position)
         ctx->cache.capacity = max_position; /* a default never exceeds the table */
