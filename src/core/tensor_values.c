@@ -33,8 +33,9 @@ static uint16_t tensor_to_f16(double x)
         return sign | 0x7E00u;
     if (a >= 65520.0) /* halfway between the largest finite and 2^16 */
         return sign | 0x7C00u;
-    int exponent;
-    (void)frexp(a, &exponent);                   /* a = f * 2^exponent, f in [0.5, 1) */
+    int exponent = -13;
+    if (a > 0.0)
+        (void)frexp(a, &exponent);               /* a = f * 2^exponent, f in [0.5, 1) */
     exponent = exponent < -13 ? -13 : exponent;  /* subnormal from here on */
     long units = lrint(ldexp(a, 11 - exponent)); /* ulp is 2^(exponent - 11) */
     /* units is 1024..2048 for normal numbers: the carry of 2048 is the next exponent. */
