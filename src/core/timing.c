@@ -12,6 +12,7 @@
 #define MLD_TIMING_GROWTH       1.25 /* samples between two looks of the stop rule */
 #define MLD_TIMING_EVALUATE_MAX 0.05 /* share of the time that looking may take */
 #define MLD_TIMING_OVERHEAD_MAX 0.05 /* share of a run that the loop may cost */
+#define MLD_TIMING_EXTEND       4    /* times the least count, at most, for steady runs */
 
 /* One stretch of runs without anything else. */
 struct timing_chunk {
@@ -171,9 +172,28 @@ static size_t timing_least(const struct mld_budget *b)
     return (size_t)(least < b->max_samples ? least : b->max_samples);
 }
 
+/* Runs that are still needed once the time is over: the minimum is one of steady runs,
+ * and where the warm-up took many, as many again are made, within a limit. */
+static int timing_shortage(struct timing_state *t, size_t count, size_t *more,
+                           struct mld_error *err)
+{
+    const struct mld_budget *b = &t->p->budget;
+    size_t most = timing_least(b) * MLD_TIMING_EXTEND;
+    struct mld_steady s;
+    *more = 0;
+    most = most < (size_t)b->max_samples ? most : (size_t)b->max_samples;
+    MLD_TRY(timing_judge(t, count, &s, err));
+    if (!s.steady || count >= most || (int64_t)(count - s.begin) >= b->min_samples)
+        return 0;
+    *more = (size_t)b->min_samples - (count - s.begin);
+    *more = *more < most - count ? *more : most - count;
+    return 0;
+}
+
 /* The final verdict over all that was measured. */
 static int timing_finish(struct timing_state *t, size_t count, struct mld_error *err)
 {
+    const struct mld_budget *b = &t->p->budget;
     struct mld_timing_result *out = t->out;
     struct mld_steady s;
     MLD_TRY(timing_judge(t, count, &s, err));
@@ -182,9 +202,18 @@ static int timing_finish(struct timing_state *t, size_t count, struct mld_error 
     memcpy(out->reason, s.reason, sizeof(out->reason));
     /* A series that never settles has no steady part: all of it is kept as one. */
     if (s.begin == count)
-        out->warmup_count = t->p->budget.warmup > 0 ? s.begin : 0;
+        out->warmup_count = b->warmup > 0 ? s.begin : 0;
     if (!s.steady || count == out->warmup_count)
         return 0;
+    int64_t steady = (int64_t)(count - s.begin);
+    if (steady < b->min_samples && t->out->end != MLD_TIMING_CANCELLED) {
+        out->steady = false;
+        snprintf(out->reason, sizeof(out->reason),
+                 "only %lld of the wanted %lld runs after a warm-up of %zu: give it more "
+                 "time",
+                 (long long)steady, (long long)b->min_samples, s.begin);
+        return 0;
+    }
     struct mld_percentile median;
     MLD_TRY(
         mld_summarize_median(t->p->samples_ns + s.begin, count - s.begin, &median, err));
@@ -217,7 +246,8 @@ int mld_timing_loop(const struct mld_timing_params *params, struct mld_timing_re
     memset(out, 0, sizeof(*out));
     MLD_TRY(timing_check(params, err));
     const struct mld_budget *b = &params->budget;
-    const size_t max = (size_t)b->max_samples, least = timing_least(b);
+    const size_t max = (size_t)b->max_samples;
+    size_t least = timing_least(b);
     out->harness_ns = mld_timing_harness_ns(params->clock);
     struct timing_state t = {.p = params, .out = out, .next_look = least};
     t.start_ns = mld_now_ns(params->clock);
@@ -231,6 +261,7 @@ int mld_timing_loop(const struct mld_timing_params *params, struct mld_timing_re
         /* A look is due by count; progress is due by time, and so is the end. */
         bool late = c.count >= least;
         c.cap = t.next_look < max ? t.next_look : max;
+        c.cap = late || c.cap < least ? c.cap : least;
         c.deadline_ns = told_ns + params->progress_ns;
         if (c.deadline_ns < told_ns || !params->progress)
             c.deadline_ns = UINT64_MAX;
@@ -253,8 +284,13 @@ int mld_timing_loop(const struct mld_timing_params *params, struct mld_timing_re
             break;
         if (c.count >= max)
             out->end = MLD_TIMING_SAMPLES;
-        else if (c.count >= least && c.end_ns >= stop_ns)
-            out->end = MLD_TIMING_TIME;
+        else if (c.count >= least && c.end_ns >= stop_ns) {
+            size_t more = 0;
+            rc = timing_shortage(&t, c.count, &more, err);
+            least = c.count + more;
+            if (more == 0)
+                out->end = MLD_TIMING_TIME;
+        }
         if (out->end != MLD_TIMING_TARGET)
             break;
     }

@@ -442,3 +442,28 @@ MLD_TEST(timing__runs_shorter_than_the_harness_are_mistrusted)
     KIT_CHECK(r->result.harness_ns > 0.0);
     rig_free(r);
 }
+
+/* --- the minimum is one of steady runs --------------------------------------------- */
+
+static int slow_start_run(void *ctx, struct mld_error *err)
+{
+    struct rig *r = ctx;
+    (void)err;
+    mld_clock_fake_advance(&r->clock, r->progress_calls++ < 12 ? 300 * MS : 100 * MS);
+    return 0;
+}
+
+/* Twelve slow runs use up most of the time; what is steady at its end is still fewer than
+ * asked for. */
+MLD_TEST(timing__a_long_warm_up_does_not_eat_the_minimum)
+{
+    struct rig *r = rig_new("1ms", "none", "0", 1);
+    r->params.run = slow_start_run;
+    r->params.budget.max_time_ns = 4400ull * MS;
+    r->params.budget.min_samples = 15;
+    rig_loop(r);
+    KIT_EQ_INT(r->result.warmup_count, 12);
+    KIT_CHECK(r->result.count - r->result.warmup_count >= 15);
+    KIT_CHECK(r->result.steady);
+    rig_free(r);
+}
