@@ -134,6 +134,7 @@ static void row_names(const struct bench *b, const struct mld_plan_case *c,
     r->mode = c->mode;
     r->batch_size = c->batch;
     r->threads = b->req->threads > 0 ? b->req->threads : b->env.cores_allowed;
+    r->throughput_unit = "samples"; /* tokens have figures of their own */
     r->run_id = b->run_id;
     r->result.device = *c->device;
     snprintf(r->result.engine, sizeof r->result.engine, "%s", c->backend->probe.engine);
@@ -163,9 +164,6 @@ static bool row_describe(const struct bench *b, const struct mld_plan_case *c,
         r->shapes = info.shapes;
         r->layers = info.layers;
         r->layers_full = info.layers_full;
-        r->throughput_unit = info.throughput_unit
-                                 ? mld_arena_strdup(&b->out->arena, info.throughput_unit)
-                                 : NULL;
         r->parameters = mld_graph_param_values(g);
         r->weights_bytes = (int64_t)cost.weight_bytes;
         r->flops = cost.flops;

@@ -523,8 +523,7 @@ int mld_arch_build(const struct mld_arch_request *req, struct mld_arena *arena,
                    .decoder_seq = -1,
                    .image_size = -1,
                    .capacity = -1,
-                   .new_tokens = -1},
-        .throughput_unit = req->mode == MLD_MODE_FORWARD ? "samples" : "tokens"};
+                   .new_tokens = -1}};
     MLD_TRY(mld_json_parse(row->defaults, strlen(row->defaults), row->type.model_type,
                            &defaults, err));
     int rc = build(req, row, cls, defaults, arena, out, info, err);

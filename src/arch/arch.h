@@ -91,7 +91,6 @@ struct mld_arch_info {
     uint32_t categories;           /* bit set of 1u << enum mld_category */
     struct mld_arch_shapes shapes; /* as used; -1 where the model has no such dimension */
     int64_t layers, layers_full;   /* depth as built, depth of the config */
-    const char *throughput_unit;   /* "samples", "tokens" */
 };
 
 /* Builds the semantic graph in arena. Faults: unknown type or class (nearest offered),
