@@ -217,7 +217,7 @@ static mld_v fold(struct lower *l, const struct mld_node *n)
     return derived(l, &v, n->op == MLD_OP_GATHER ? "rows" : "view");
 }
 
-/* --- products ----------------------------------------------------------------------- */
+/* --- products ---------------------------------------------------------------------- */
 
 mld_v mld_lower_gemm(struct lower *l, const struct mld_node *n, mld_v x, mld_v c,
                      double alpha)

@@ -27,10 +27,32 @@ static mld_v penalty(struct lower *l, mld_v allowed)
                      mld_graph_const_f32(l->g, -(double)FLT_MAX));
 }
 
-/* Whether query s sees key t by order alone, as a constant [1, 1, S, T]. */
-static mld_v order_const(struct lower *l, int64_t queries, int64_t keys, int64_t window,
-                         bool causal)
+#define STORED_PAIRS (INT64_C(1) << 20) /* a larger order is computed by the engine */
+
+/* Whether query s sees key t by order alone, [1, 1, S, T], computed: for long inputs. */
+static mld_v order_computed(struct lower *l, int64_t queries, int64_t keys,
+                            int64_t window, bool causal)
 {
+    struct mld_graph *g = l->g;
+    int64_t shift = keys - queries, edge = shift - window;
+    mld_v at = places(l, queries, 2), key = places(l, keys, 3), seen = NULL;
+    if (causal)
+        seen = mld_less_equal(
+            g, key, mld_add(g, at, mld_graph_const(g, MLD_I64, MLD_SCALAR, &shift)));
+    if (window > 0) {
+        mld_v near = mld_add(g, at, mld_graph_const(g, MLD_I64, MLD_SCALAR, &edge));
+        near = mld_less(g, near, key);
+        seen = seen != NULL ? mld_and(g, seen, near) : near;
+    }
+    return seen;
+}
+
+/* The same as a constant where it is small. */
+static mld_v order_of(struct lower *l, int64_t queries, int64_t keys, int64_t window,
+                      bool causal)
+{
+    if (queries > STORED_PAIRS / keys)
+        return order_computed(l, queries, keys, window, causal);
     uint8_t *seen = mld_arena_array(l->g->arena, (size_t)(queries * keys), 1);
     if (seen == NULL)
         return mld_graph_fail(l->g, MLD_E_NO_MEMORY, "out of memory lowering attention");
@@ -42,9 +64,11 @@ static mld_v order_const(struct lower *l, int64_t queries, int64_t keys, int64_t
     return mld_graph_const(l->g, MLD_BOOL, MLD_SHAPE(1, 1, queries, keys), seen);
 }
 
-/* The same as ready-made floats to add. */
-static mld_v order_penalty(struct lower *l, const struct mld_value *order)
+/* The same as floats to add, ready-made where it is a constant. */
+static mld_v order_penalty(struct lower *l, mld_v order)
 {
+    if (order->kind != MLD_VALUE_CONST)
+        return penalty(l, order);
     int64_t count = mld_shape_count(&order->shape);
     float *add = mld_arena_array(l->g->arena, (size_t)count, sizeof(*add));
     if (add == NULL)
@@ -65,7 +89,7 @@ mld_v mld_lower_score_mask(struct lower *l, const struct mld_node *n, bool with_
     int64_t window = mld_node_int(n, "window", 0);
     bool causal = mld_node_int(n, "causal", 0) != 0;
     mld_v order = (causal && q->d[1] > 1) || window > 0
-                      ? order_const(l, q->d[1], k->d[1], window, causal)
+                      ? order_of(l, q->d[1], k->d[1], window, causal)
                       : NULL;
     if (keys != NULL) {
         mld_v seen = mld_reshape(g, mld_cast(g, keys, MLD_BOOL),

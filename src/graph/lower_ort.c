@@ -21,7 +21,7 @@ static mld_v node(struct mld_graph *g, enum mld_op op, struct mld_value *const *
     return mld_graph_node(g, op, in, n, attrs);
 }
 
-/* --- plan --------------------------------------------------------------------------- */
+/* --- plan -------------------------------------------------------------------------- */
 
 /* A linear whose result nobody but one node reads, not merged yet. */
 static bool free_linear(const struct lower *l, const struct mld_value *v)
@@ -136,8 +136,7 @@ void mld_lower_ort_plan(struct lower *l)
     }
 }
 
-/* --- products and rows ----------------------------------------------------------------
- */
+/* --- products and rows ------------------------------------------------------------- */
 
 /* x and alpha of a linear, its scaling taken in. */
 static mld_v rows_of(struct lower *l, const struct mld_node *n, double *alpha)

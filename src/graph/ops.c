@@ -65,11 +65,11 @@ int mld_op_infer(const struct mld_node *n, struct mld_op_result *out,
     if (row == NULL)
         return mld_error_set(err, MLD_E_INVALID, "operator %d does not exist",
                              (int)n->op);
-    if (n->in_count < row->min_in || n->in_count > row->max_in)
-        return mld_error_set(err, MLD_E_INVALID, "%s: takes %d to %d operands, got %d",
-                             row->name, row->min_in, row->max_in, n->in_count);
+    if (n->in_count > row->max_in)
+        return mld_error_set(err, MLD_E_INVALID, "%s: takes at most %d operands, got %d",
+                             row->name, row->max_in, n->in_count);
     for (int i = 0; i < row->min_in; i++)
-        if (n->in[i] == NULL)
+        if (i >= n->in_count || n->in[i] == NULL)
             return mld_error_set(err, MLD_E_INVALID, "%s: operand %d is missing",
                                  row->name, i);
     memset(out, 0, sizeof(*out));
