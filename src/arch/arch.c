@@ -514,16 +514,15 @@ int mld_arch_build(const struct mld_arch_request *req, struct mld_arena *arena,
     MLD_TRY(find_row(req, &row, err));
     MLD_TRY(find_class(req, row, &cls, err));
     MLD_TRY(check_request(req, row, cls, err));
-    *info = (struct mld_arch_info){
-        .model_type = row->type.model_type,
-        .class_name = cls->name,
-        .categories = row->type.categories,
-        .shapes = {.batch = -1,
-                   .seq = -1,
-                   .decoder_seq = -1,
-                   .image_size = -1,
-                   .capacity = -1,
-                   .new_tokens = -1}};
+    *info = (struct mld_arch_info){.model_type = row->type.model_type,
+                                   .class_name = cls->name,
+                                   .categories = row->type.categories,
+                                   .shapes = {.batch = -1,
+                                              .seq = -1,
+                                              .decoder_seq = -1,
+                                              .image_size = -1,
+                                              .capacity = -1,
+                                              .new_tokens = -1}};
     MLD_TRY(mld_json_parse(row->defaults, strlen(row->defaults), row->type.model_type,
                            &defaults, err));
     int rc = build(req, row, cls, defaults, arena, out, info, err);

@@ -134,7 +134,6 @@ MLD_TEST(arch_config__class_from_the_request_the_config_or_the_type)
     KIT_CHECK(try_config(JSON({"model_type" : "gpt2", "n_layer" : 1}),
                          (struct mld_arch_request){0}, &info) > 0);
     KIT_EQ_STR(info.class_name, "GPT2LMHeadModel");
-    KIT_EQ_STR(info.throughput_unit, "samples");
 }
 
 MLD_TEST(arch_config__cut_to_a_depth)
@@ -180,7 +179,6 @@ MLD_TEST(arch_config__shapes)
     KIT_CHECK(try_config(NULL, req, &info) > 0);
     KIT_EQ_INT(info.shapes.capacity, 1024); /* the table's end */
     KIT_EQ_INT(info.shapes.new_tokens, 1);
-    KIT_EQ_STR(info.throughput_unit, "tokens");
     req.shapes.capacity = 1000;
     KIT_EQ_INT(try_config(NULL, req, &info), -1);
     KIT_CONTAINS(kit_err.message, "'capacity' is 1000: the cache must hold 1001 tokens");
