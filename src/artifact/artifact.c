@@ -223,6 +223,40 @@ static int draft_describe(struct draft *d, struct mld_error *err)
     return rc;
 }
 
+/* Does the file hold two tensors that the graph takes for one, with different numbers?
+ * FLAN-T5's and T5 1.1's do: word table and head. */
+static bool twins_differ(const struct mld_safetensors *s, const struct mld_graph *g)
+{
+    for (size_t i = 0; i < g->alias_count; i++) {
+        const struct mld_safetensor *a = mld_safetensors_find(s, g->aliases[i].name);
+        const struct mld_safetensor *b = mld_safetensors_find(s, g->aliases[i].target);
+        if (a && b && a->type == b->type && a->bytes == b->bytes &&
+            memcmp(a->data, b->data, a->bytes) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* The graph, untied where the weights to be loaded ask for it. */
+static int draft_build(struct draft *d, struct mld_error *err)
+{
+    const char *path = d->req->weights.safetensors_path;
+    struct mld_arch_request arch = d->req->arch;
+    struct mld_safetensors *s;
+
+    MLD_TRY(mld_arch_build(&arch, &d->arena, &d->source, &d->info, err));
+    if (!path || d->source->alias_count == 0)
+        return 0;
+    MLD_TRY(mld_safetensors_open(path, &s, err));
+    arch.untied = twins_differ(s, d->source);
+    mld_safetensors_close(s);
+    if (!arch.untied)
+        return 0;
+    mld_graph_release(d->source);
+    d->source = NULL;
+    return mld_arch_build(&arch, &d->arena, &d->source, &d->info, err);
+}
+
 /* Fills *d, which the caller releases also on failure. */
 static int draft_make(const struct mld_artifact_request *req, struct draft *d,
                       struct mld_error *err)
@@ -237,7 +271,7 @@ static int draft_make(const struct mld_artifact_request *req, struct draft *d,
     if (d->target.opset == 0)
         d->target.opset = d->target.fused_ort ? MLD_OPSET_DEFAULT : MLD_OPSET_STANDARD;
     params.opset = d->target.opset;
-    MLD_TRY(mld_arch_build(&req->arch, &d->arena, &d->source, &d->info, err));
+    MLD_TRY(draft_build(d, err));
     MLD_TRY(mld_lower(d->source, &d->target, &d->arena, &d->lowered, err));
     MLD_TRY(
         mld_onnx_encode(d->lowered, &params, &d->onnx, &d->onnx_bytes, &d->layout, err));

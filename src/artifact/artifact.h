@@ -69,7 +69,7 @@ void mld_artifact_close(struct mld_artifact *a); /* releases the lock and memory
  * { "format": 1, "mldyno": "0.1.0", "key": HEX,
  *   "model": {"model_type", "class", "checkpoint", "categories": [], "config_digest",
  *             "parameters", "tensors", "digest", "layers", "layers_full"},
- *   "mode", "precision", "shapes": {"batch", ...: as used}, "throughput_unit",
+ *   "mode", "precision", "shapes": {"batch", ...: as used},
  *   "target": "ort" | "standard", "opset", "nodes": N,
  *   "inputs":  [{"name", "dtype", "shape": [], "fill": "uniform|ids|ones|zeros|value",
  *                "low", "high", "stream": "input:NAME", "state_output": I or absent}],

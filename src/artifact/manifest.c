@@ -208,7 +208,6 @@ int mld_manifest_make(const struct mld_manifest_facts *f, struct mld_json **out,
     set_str(o, "mode", mld_mode_name(f->req->arch.mode));
     set_str(o, "precision", f->req->precision ? f->req->precision : "fp32");
     mld_json_set(o, "shapes", shapes_json(&f->info->shapes));
-    set_str(o, "throughput_unit", f->info->throughput_unit);
     set_str(o, "target", f->target.fused_ort ? "ort" : "standard");
     set_int(o, "opset", f->target.opset);
     set_int(o, "nodes", (int64_t)f->lowered->node_count);
