@@ -361,8 +361,7 @@ static int worker_measure(struct worker *w, struct mld_error *err)
     (void)getrusage(RUSAGE_SELF, &before);
     MLD_TRY(mld_timing_loop(&params, &timing, err));
     (void)getrusage(RUSAGE_SELF, &after);
-    MLD_TRY(worker_send_timing(w, &timing, &before, &after, err));
-    return worker_send_counters(w, err);
+    return worker_send_timing(w, &timing, &before, &after, err);
 }
 
 static int worker_send_output(struct worker *w, const char *name,
@@ -391,7 +390,7 @@ static int worker_outputs(struct worker *w, struct mld_error *err)
         MLD_TRY(mld_session_output(&w->session, i, &t, err));
         MLD_TRY(worker_send_output(w, w->c.outputs[i].name, &t, err));
     }
-    return worker_send_counters(w, err);
+    return 0;
 }
 
 static int worker_peak(struct worker *w, struct mld_error *err)
@@ -415,7 +414,9 @@ static int worker_case(struct worker *w, struct mld_error *err)
         MLD_TRY(worker_measure(w, err));
     else
         MLD_TRY(worker_outputs(w, err));
+    /* The peak first: asking for counters may cost the engine another run. */
     MLD_TRY(worker_peak(w, err));
+    MLD_TRY(worker_send_counters(w, err));
     return mld_event_send_json(w->fd, MLD_EVENT_DONE, mld_json_new_object(), err);
 }
 
