@@ -26,8 +26,8 @@ static bool proc_read_file(char *buf, size_t cap, const char *path)
 }
 
 /* false when root and path together are too long. */
-static bool proc_path(char *out, size_t cap, const char *root, const char *path,
-                      va_list args)
+__attribute__((format(printf, 4, 0))) static bool
+proc_path(char *out, size_t cap, const char *root, const char *path, va_list args)
 {
     int head = snprintf(out, cap, "%s", root);
     if (head < 0 || (size_t)head >= cap)
