@@ -205,6 +205,7 @@ static bool runner_tells_oom(const char *text)
         "OUT_OF_MEMORY",
         "OutOfMemory",
         "not enough memory",
+        "failed to map segment", /* the dynamic loader's */
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (strstr(text, words[i]))

@@ -210,6 +210,8 @@ MLD_TEST(worker__memory_limit)
     fixture_option(&f, "memory", "600M");
     f.c.memory_limit_bytes = 300u << 20;
     fixture_run(&f, MLD_STATUS_OUT_OF_MEMORY, "(limit: 300 MiB)");
+    f.c.memory_limit_bytes = 1u << 20; /* not even the libraries fit */
+    fixture_run(&f, MLD_STATUS_OUT_OF_MEMORY, "(limit: 1 MiB)");
 }
 
 MLD_TEST(worker__memory_of_the_model_is_above_the_floor)

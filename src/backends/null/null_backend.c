@@ -87,16 +87,16 @@ static const char *const null_stage_names[] = {
 #undef X
 };
 
-#define X(upper, lower) lower " "
+#define X(upper, lower) " " lower
 static const struct mld_backend_option null_options[] = {
-    {"latency", "TIME", "1ms", "how long a run takes: 0, 250us, 3ms ..."},
-    {"noise", "KIND", "none", "how run times scatter: " MLD_NULL_NOISES(X)},
+    {"latency", "TIME", "1ms", "how long a run takes: 0, 250us, 3ms"},
+    {"noise", "KIND", "none", "how run times scatter:" MLD_NULL_NOISES(X)},
     {"amount", "SHARE", "0.05", "size of the noise, as a share of the latency"},
     {"settle", "RUNS", "0", "so many runs are slower at first, by up to 2 times"},
     {"wait", "HOW", "auto", "auto, sleep, or spin (which keeps a core busy)"},
-    {"memory", "SIZE", "0", "bytes that loading a model takes: 64M ..."},
-    {"fail-at", "STAGE", "none", "stage[:N], N-th time: " MLD_NULL_STAGES(X)},
-    {"fault", "KIND", "error", "what happens there: " MLD_NULL_FAULTS(X)},
+    {"memory", "SIZE", "0", "bytes that loading a model takes, such as 64M"},
+    {"fail-at", "STAGE", "none", "stage[:N], N-th time:" MLD_NULL_STAGES(X)},
+    {"fault", "KIND", "error", "what happens there:" MLD_NULL_FAULTS(X)},
     {NULL, NULL, NULL, NULL},
 };
 #undef X
