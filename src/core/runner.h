@@ -23,11 +23,11 @@ struct mld_result {
     size_t warmup_count;               /* the first of them that are warm-up */
     struct mld_summary summary;        /* of the steady part */
     double harness_ns;                 /* cost of the loop per run, measured; -1 */
-    int64_t memory_peak_bytes;         /* VmHWM of the worker */
-    int64_t memory_floor_bytes;        /* VmHWM after the engine was loaded, before the
-                                          model was */
-    double cpu_time_share;             /* CPU seconds per second of steady time, worker */
-    int64_t voluntary_switches, involuntary_switches; /* in the steady part; -1 */
+    int64_t memory_peak_bytes;         /* VmHWM of the worker, from the floor on */
+    int64_t memory_floor_bytes;        /* resident with the engine loaded and no model */
+    double cpu_time_share;             /* CPU seconds of the worker per second of the
+                                          loop, all threads; -1 */
+    int64_t voluntary_switches, involuntary_switches; /* in the loop; -1 */
     /* MLD_TASK_OUTPUTS: float64 copies of the outputs, in order of the case */
     struct mld_output_data {
         char name[128];
