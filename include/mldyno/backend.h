@@ -29,8 +29,9 @@
 extern "C" {
 #endif
 
-#define MLD_BACKEND_ABI 1u /* raised when a slot changes; appending a slot raises size   \
-                            */
+#define MLD_BACKEND_ABI                                                                  \
+    1u /* raised when a slot changes; appending a slot raises size                       \
+        */
 /* Bytes of the first published table: one that is shorter is refused. */
 #define MLD_BACKEND_SIZE_MIN                                                             \
     (offsetof(struct mld_backend_ops, close) + sizeof(void (*)(struct mld_session *)))

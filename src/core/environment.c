@@ -61,8 +61,8 @@ static void environment_cpu(const char *info, struct mld_environment *e)
         p += n;
         if (!environment_has(flags, word))
             continue;
-        int more = snprintf(e->cpu_features + used, sizeof(e->cpu_features) - used, "%s%s",
-                            used > 0 ? " " : "", word);
+        int more = snprintf(e->cpu_features + used, sizeof(e->cpu_features) - used,
+                            "%s%s", used > 0 ? " " : "", word);
         used += more > 0 ? (size_t)more : 0;
     }
 }
