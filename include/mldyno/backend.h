@@ -29,9 +29,8 @@
 extern "C" {
 #endif
 
-#define MLD_BACKEND_ABI                                                                  \
-    1u /* raised when a slot changes; appending a slot raises size                       \
-        */
+/* Raised when a slot changes its meaning; appending a slot raises size instead. */
+#define MLD_BACKEND_ABI 1u
 /* Bytes of the first published table: one that is shorter is refused. */
 #define MLD_BACKEND_SIZE_MIN                                                             \
     (offsetof(struct mld_backend_ops, close) + sizeof(void (*)(struct mld_session *)))
