@@ -110,8 +110,8 @@ struct mld_state_pair {
 };
 struct mld_prepare_params {
     const struct mld_tensor
-        *inputs; /* copied, or bound in place, before the call returns:
-                    the caller keeps data alive until unload */
+        *inputs; /* copied, or bound in place, before the call returns: the caller keeps
+                    data alive until unload, and a state's data may be written */
     size_t input_count;
     const struct mld_tensor *outputs; /* name, dtype, dims are what the artifact promises;
                                          data is NULL */

@@ -401,6 +401,21 @@ static int tensor_make(const struct mld_session *s, struct mld_ort_tensor *t,
                          err, "cannot make tensor '%s'", t->name);
 }
 
+/* Memory of the caller's for input index; NULL: it is copied. A state's is taken as it
+ * lies: a KV cache can be most of the memory, and a second one would count as the
+ * model's. */
+static void *prepare_shared(const struct mld_prepare_params *p, size_t index)
+{
+    void *data = p->inputs[index].data;
+
+    if ((uintptr_t)data % MLD_ORT_ALIGN_BYTES != 0)
+        return NULL;
+    for (size_t k = 0; k < p->state_count; k++)
+        if (p->state[k].input == index)
+            return data;
+    return NULL;
+}
+
 static int prepare_inputs(struct mld_session *s, const struct mld_prepare_params *p,
                           struct mld_error *err)
 {
@@ -409,6 +424,7 @@ static int prepare_inputs(struct mld_session *s, const struct mld_prepare_params
         return mld_error_set(err, MLD_E_NO_MEMORY, "no memory for the inputs");
     for (size_t i = 0; i < p->input_count; i++) {
         struct mld_ort_tensor *t = &s->inputs[i];
+        void *shared = prepare_shared(p, i);
 
         s->input_count = i + 1;
         MLD_TRY(tensor_describe(t, &p->inputs[i], err));
@@ -416,8 +432,8 @@ static int prepare_inputs(struct mld_session *s, const struct mld_prepare_params
             return mld_error_set(err, MLD_E_INVALID,
                                  "input '%s' wants %zu bytes but %zu are given", t->name,
                                  t->bytes, p->inputs[i].data ? p->inputs[i].bytes : 0);
-        MLD_TRY(tensor_make(s, t, NULL, err));
-        if (t->bytes > 0)
+        MLD_TRY(tensor_make(s, t, shared, err));
+        if (!shared && t->bytes > 0)
             memcpy(t->data, p->inputs[i].data, t->bytes);
         MLD_TRY(mld_ort_check(s->api, s->api->BindInput(s->binding, t->name, t->value),
                               err, "cannot bind input '%s'", t->name));

@@ -66,8 +66,9 @@ void mld_ort_cpu_device(struct mld_device *out);
 
 struct mld_ort_tensor {
     OrtValue *value;
-    void *data;    /* ours, aligned; a state output borrows its input's */
-    bool borrowed; /* data belongs to another tensor */
+    void *data;    /* ours, aligned; a state output borrows its input's, a state input the
+                      caller's */
+    bool borrowed; /* data belongs to another tensor or to the caller */
     char *name;
     enum mld_dtype dtype;
     int rank;
