@@ -240,6 +240,12 @@ static mld_v embeddings(struct mld_arch_ctx *ctx, struct text *m)
     return x;
 }
 
+/* Do the frequencies depend on how long the input is? */
+static bool follows_length(const struct mld_rope *r)
+{
+    return r->type == MLD_ROPE_DYNAMIC || r->type == MLD_ROPE_LONGROPE;
+}
+
 static void rotary(struct mld_arch_ctx *ctx, struct text *m)
 {
     mld_rope_read(ctx, m->d.head_dim, m->t->rotary_partial, &m->rope);
@@ -252,8 +258,7 @@ static void rotary(struct mld_arch_ctx *ctx, struct text *m)
         struct mld_rope rope = m->rope;
         /* A prompt beyond the trained length is rotated as a whole, as the reference
          * does. */
-        bool grown =
-            prefill && (rope.type == MLD_ROPE_DYNAMIC || rope.type == MLD_ROPE_LONGROPE);
+        bool grown = prefill && follows_length(&rope);
         mld_rope_table(ctx, &rope, grown ? ctx->seq : ctx->cache.capacity, !grown, &cos,
                        &sin);
         if (grown) {
@@ -263,6 +268,11 @@ static void rotary(struct mld_arch_ctx *ctx, struct text *m)
         }
         m->cos = mld_gather(ctx->g, cos, at, 0);
         m->sin = mld_gather(ctx->g, sin, at, 0);
+    } else if (m->position_ids != NULL && follows_length(&m->rope)) {
+        mld_graph_fail(ctx->g, MLD_E_UNSUPPORTED,
+                       "'%s' takes no 'position_ids' with a rope type of dynamic or "
+                       "longrope: their content would change the frequencies",
+                       ctx->cls->name);
     } else if (m->position_ids != NULL) {
         mld_rope_positions(ctx, &m->rope, m->position_ids, &m->cos, &m->sin);
     } else {
@@ -381,7 +391,9 @@ static void read_config(struct mld_arch_ctx *ctx, struct text *m)
     m->max_position = m->t->positions == MLD_POSITIONS_NONE
                           ? 0
                           : mld_config_dim(c, "max_position_embeddings");
-    m->causal = m->t->causal || mld_config_bool_or(c, "is_decoder", false);
+    /* ALBERT's and DistilBERT's configurations have no such field: nothing reads it. */
+    bool known = mld_json_get(c->defaults, "is_decoder") != NULL;
+    m->causal = m->t->causal || (known && mld_config_bool_or(c, "is_decoder", false));
     if (mld_config_bool_or(c, "add_cross_attention", false))
         mld_config_fail(c, "add_cross_attention",
                         "'%s' is built without cross attention, false is needed",

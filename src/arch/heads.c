@@ -72,6 +72,9 @@ static mld_v summary(struct mld_arch_ctx *ctx, const struct mld_body *body,
     const struct mld_config *c = &ctx->cfg;
     const char *type = mld_config_str(c, "summary_type");
     mld_v x = NULL, at = NULL;
+    /* On [B, choices, S, H] the reference's other types pick choices, not tokens. */
+    if (head->out == NULL && (type == NULL || strcmp(type, "cls_index") != 0))
+        mld_config_fail(c, "summary_type", "'%s' needs cls_index", ctx->cls->name);
     if (type != NULL && strcmp(type, "cls_index") == 0)
         at = mld_arch_input(ctx, "mc_token_ids", MLD_I64,
                             MLD_SHAPE(ctx->batch, ctx->choices), MLD_FILL_VALUE,

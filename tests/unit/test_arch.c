@@ -309,3 +309,73 @@ MLD_TEST(arch__every_class_builds)
         KIT_CHECK(default_seen);
     }
 }
+
+/* A config as text, its class's graph on default inputs or on ids and positions. */
+static int build_text(const char *text, bool positions, struct built *b)
+{
+    const struct mld_arch_input inputs[2] = {{"input_ids", MLD_I64, {2, {2, 8}}},
+                                             {"position_ids", MLD_I64, {2, {1, 8}}}};
+    struct mld_json *config;
+    KIT_OK(mld_json_parse(text, strlen(text), "config", &config, &kit_err));
+    const struct mld_arch_request req = {.config = config,
+                                         .inputs = positions ? inputs : NULL,
+                                         .input_count = positions ? 2 : 0};
+    mld_arena_init(&b->arena, 0);
+    b->graph = NULL;
+    int rc = mld_arch_build(&req, &b->arena, &b->graph, &b->info, &kit_err);
+    mld_json_free(config);
+    return rc;
+}
+
+static bool is_causal(const struct mld_graph *g)
+{
+    for (size_t i = 0; i < g->node_count; i++)
+        if (g->nodes[i]->op == MLD_OP_ATTENTION)
+            return mld_node_int(g->nodes[i], "causal", 0) != 0;
+    KIT_FAIL("'%s' has no attention", g->name);
+}
+
+/* is_decoder turns BERT round; ALBERT and DistilBERT never look at it. */
+MLD_TEST(arch__is_decoder_counts_where_the_reference_reads_it)
+{
+    static const struct {
+        const char *config;
+        bool causal;
+    } cases[] = {
+        {"{\"model_type\":\"bert\",\"num_hidden_layers\":1,\"is_decoder\":true}", true},
+        {"{\"model_type\":\"bert\",\"num_hidden_layers\":1}", false},
+        {"{\"model_type\":\"albert\",\"is_decoder\":true}", false},
+        {"{\"model_type\":\"distilbert\",\"is_decoder\":true}", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct built b;
+        KIT_OK(build_text(cases[i].config, false, &b));
+        KIT_EQ_INT(is_causal(b.graph), cases[i].causal);
+        release(&b);
+    }
+}
+
+/* What would come out as other numbers than the reference's is refused by name. */
+MLD_TEST(arch__refuses_what_depends_on_the_content)
+{
+    static const char llama[] =
+        "{\"model_type\":\"llama\",\"num_hidden_layers\":1,\"rope_scaling\":"
+        "{\"rope_type\":\"%s\",\"factor\":2.0}}";
+    char text[200];
+    struct built b;
+    snprintf(text, sizeof text, llama, "linear");
+    KIT_OK(build_text(text, true, &b));
+    release(&b);
+    snprintf(text, sizeof text, llama, "dynamic");
+    KIT_OK(build_text(text, false, &b));
+    release(&b);
+    KIT_FAILS(build_text(text, true, &b), MLD_E_UNSUPPORTED);
+    KIT_CONTAINS(kit_err.message, "position_ids");
+    release(&b);
+    KIT_FAILS(build_text("{\"model_type\":\"gpt2\",\"architectures\":"
+                         "[\"GPT2DoubleHeadsModel\"],\"summary_type\":\"mean\"}",
+                         false, &b),
+              MLD_E_INVALID);
+    KIT_CONTAINS(kit_err.message, "cls_index");
+    release(&b);
+}
