@@ -74,15 +74,23 @@ static const char *bench_reproduce(const struct bench *b, const struct mld_plan_
     reproduce_int(&s, "seq", q->shapes.seq);
     reproduce_int(&s, "decoder-seq", q->shapes.decoder_seq);
     reproduce_int(&s, "image-size", q->shapes.image_size);
+    reproduce_int(&s, "cache-capacity", q->shapes.capacity);
     reproduce_int(&s, "layers", q->layers);
     reproduce_int(&s, "threads", r->threads);
     mld_str_addf(&s, " --seed %llu", (unsigned long long)q->seed);
     if (q->budget.warmup >= 0)
         mld_str_addf(&s, " --warmup %lld", (long long)q->budget.warmup);
-    mld_str_addf(&s, " --min-time %gs --max-time %gs --min-samples %lld",
+    mld_str_addf(&s, " --min-time %.10gs --max-time %.10gs --min-samples %lld",
                  (double)q->budget.min_time_ns / 1e9, (double)q->budget.max_time_ns / 1e9,
                  (long long)q->budget.min_samples);
+    mld_str_addf(&s, " --target-width %.10g --timeout %.10gs", q->budget.target_width,
+                 (double)q->budget.timeout_ns / 1e9);
+    if (q->memory_limit_bytes > 0)
+        mld_str_addf(&s, " --memory-limit %llu",
+                     (unsigned long long)q->memory_limit_bytes);
     for (size_t i = 0; i < q->option_count; i++) {
+        if (!mld_plan_option_known(c->backend->ops, q->options[i].key))
+            continue; /* of another backend of the sweep: run would refuse it */
         mld_str_add(&s, " -o ");
         struct mld_str pair = {0};
         mld_str_addf(&pair, "%s=%s", q->options[i].key, q->options[i].value);

@@ -62,7 +62,7 @@ int mld_bench(const struct mld_bench_request *req,
 void mld_bench_outcome_release(struct mld_bench_outcome *o);
 
 /* Exit code of a set of rows: 1 when one failed, timed out or ran out of memory or was
- * cancelled; 4 under strict when one is mistrusted or unsupported; else 0. */
+ * cancelled; 4 under strict when one is mistrusted; else 0. */
 int mld_bench_exit(const struct mld_bench_outcome *o, bool strict);
 
 #endif

@@ -99,8 +99,10 @@ static int model_file(const char *path, struct mld_arena *arena, struct mld_mode
     if (mld_json_is(mld_json_get(root, "config"), MLD_JSON_OBJECT) &&
         mld_json_get(root, "format")) {
         const char *label = out->label, *class_name = out->class_name;
+        const char *weights_path = out->weights_path;
         MLD_TRY(mld_model_from_golden(root, arena, out, err));
         out->label = label;
+        out->weights_path = weights_path;
         if (class_name)
             out->class_name = class_name;
         return 0;

@@ -53,14 +53,14 @@ struct bench_args {
          .help = "samples after the warm-up; comes before --max-time",                   \
          .fallback = "10",                                                               \
          .min = 1,                                                                       \
-         .max = 10000000},                                                               \
+         .max = MLD_MAX_SAMPLES / 2},                                                    \
         {.name = "warmup",                                                               \
          MLD_OPT_FIELD(INT, struct bench_args, warmup),                                  \
          .value_name = "N",                                                              \
          .help = "runs to discard",                                                      \
          .fallback = "auto",                                                             \
          .min = 0,                                                                       \
-         .max = 10000000,                                                                \
+         .max = MLD_MAX_SAMPLES / 2,                                                     \
          .word = "auto"},                                                                \
         {.name = "target-width",                                                         \
          MLD_OPT_FIELD(FLOAT, struct bench_args, target_width),                          \
