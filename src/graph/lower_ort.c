@@ -109,6 +109,9 @@ static void plan_attention(struct lower *l, const struct mld_node *n)
         return;
     const struct mld_node *split = split_source(l, n);
     if (split != NULL && split->in[0]->node->in[1]->kind == MLD_VALUE_PARAM) {
+        const struct mld_node *scaled = l->plan[split->in[0]->node->id].scaled;
+        if (scaled != NULL) /* the fused form has no room for it */
+            l->plan[scaled->id].merged = false;
         l->plan[split->id].merged = true;
         l->plan[split->in[0]->node->id].merged = true;
         l->plan[n->id].packed = true;

@@ -238,6 +238,20 @@ MLD_TEST(lower__split_projection_is_packed)
     KIT_EQ_INT(mld_node_int(n, "unidirectional", 0), 1);
 }
 
+/* A scaling before the product goes into that product or into none. */
+MLD_TEST(lower__scaled_split_projection_keeps_its_input)
+{
+    fresh();
+    const struct mld_attention p = {.heads = 2};
+    mld_v x = mld_scale(g, input("x", MLD_SHAPE(2, 3, 8)), 0.5), part[3];
+    mld_v all = mld_linear_in_out(g, x, param("c_attn.weight", MLD_SHAPE(8, 24)), NULL);
+    mld_split(g, all, -1, (const int64_t[]){8, 8, 8}, 3, part);
+    mld_graph_output(g, "y", mld_attention(g, part[0], part[1], part[2], &p));
+    struct mld_graph *low = lower(&forms[0]);
+    KIT_EQ_INT(count_op(low, MLD_OP_ORT_ATTENTION), 1);
+    KIT_EQ_INT(count_op(low, MLD_OP_MUL), 1);
+}
+
 /* Keys masked by order and by a mask get one penalty, never two. */
 MLD_TEST(lower__causal_order_and_key_mask_are_one)
 {
