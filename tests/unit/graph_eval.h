@@ -16,8 +16,8 @@
 #include <math.h>
 #include <string.h>
 
-static struct mld_arena arena; /* of the case's process */
-static double **now;           /* numbers of the graph that is evaluated, by value id */
+static struct mld_arena eval_arena; /* of the case's process */
+static double **now; /* numbers of the graph that is evaluated, by value id */
 
 static double *numbers(const struct mld_value *v)
 {
@@ -291,7 +291,7 @@ static double score(const struct attend *a, int64_t b, int64_t h, int64_t s, int
 
 static void attend(const struct attend *a, double *y)
 {
-    double *p = mld_arena_array(&arena, (size_t)a->keys, sizeof(*p));
+    double *p = mld_arena_array(&eval_arena, (size_t)a->keys, sizeof(*p));
     for (int64_t i = 0; i < a->batch * a->queries * a->heads; i++) {
         int64_t h = i % a->heads, s = i / a->heads % a->queries;
         int64_t b = i / a->heads / a->queries, m = h / (a->heads / a->kv_heads);
@@ -396,7 +396,7 @@ static void ort_attention(const struct mld_node *n)
     int64_t rows = x.shape.d[0] * x.shape.d[1], width = last_of(w);
     int64_t heads = mld_node_int(n, "num_heads", 1), out = last_of(n->out[0]);
     int64_t inner = (width - out) / 2;
-    double *keep = now[0], *qkv = mld_arena_array(&arena, (size_t)(rows * width), 8);
+    double *keep = now[0], *qkv = mld_arena_array(&eval_arena, (size_t)(rows * width), 8);
     x.shape = MLD_SHAPE(rows, last_of(n->in[0]));
     all.shape = MLD_SHAPE(rows, width);
     all.id = (uint32_t)0; /* borrows a place for its numbers while the product runs */
@@ -679,10 +679,10 @@ static void run(const struct mld_node *n)
 /* The numbers of output 0, 1 ... of g. */
 static double **evaluate(const struct mld_graph *g)
 {
-    now = mld_arena_array(&arena, g->value_count, sizeof(*now));
+    now = mld_arena_array(&eval_arena, g->value_count, sizeof(*now));
     for (size_t i = 0; i < g->value_count; i++) {
         const struct mld_value *v = g->values[i];
-        now[i] = mld_arena_array(&arena, (size_t)count_of(v), sizeof(double));
+        now[i] = mld_arena_array(&eval_arena, (size_t)count_of(v), sizeof(double));
         KIT_CHECK(now[i] != NULL);
         for (int64_t k = 0; v->kind != MLD_VALUE_COMPUTED && k < count_of(v); k++)
             now[i][k] =
@@ -690,7 +690,7 @@ static double **evaluate(const struct mld_graph *g)
     }
     for (size_t i = 0; i < g->node_count; i++)
         run(g->nodes[i]);
-    double **out = mld_arena_array(&arena, g->output_count, sizeof(*out));
+    double **out = mld_arena_array(&eval_arena, g->output_count, sizeof(*out));
     for (size_t i = 0; i < g->output_count; i++)
         out[i] = now[g->outputs[i].value->id];
     return out;

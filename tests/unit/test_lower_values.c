@@ -16,7 +16,7 @@ static void same_numbers(const struct mld_graph *g)
     double **want = evaluate(g);
     for (size_t f = 0; f < sizeof(forms) / sizeof(forms[0]); f++) {
         struct mld_graph *low;
-        KIT_OK(mld_lower(g, &forms[f], &arena, &low, &kit_err));
+        KIT_OK(mld_lower(g, &forms[f], &eval_arena, &low, &kit_err));
         double **got = evaluate(low);
         for (size_t i = 0; i < g->output_count; i++)
             for (int64_t k = 0; k < count_of(g->outputs[i].value); k++)
@@ -38,7 +38,7 @@ static mld_v input(const char *name, struct mld_shape s)
 
 MLD_TEST(values__encoder)
 {
-    same_numbers(sample_encoder(&arena));
+    same_numbers(sample_encoder(&eval_arena));
 }
 
 MLD_TEST(values__activations)
@@ -50,7 +50,7 @@ MLD_TEST(values__activations)
                      mld_streq(names[i], "relu2") || mld_streq(names[i], "relu6");
         if (plain) /* copied as they are */
             continue;
-        g = mld_graph_new(&arena, names[i]);
+        g = mld_graph_new(&eval_arena, names[i]);
         mld_v x = input("x", MLD_SHAPE(2, 3, 4));
         mld_graph_output(g, "alone", mld_activation(g, names[i], mld_scale(g, x, 3)));
         mld_v y = mld_activation(g, names[i], sample_linear(g, x, "fc", 4));
@@ -72,7 +72,7 @@ MLD_TEST(values__attention)
         BIAS = 64
     };
     for (int on = 0; on < 128; on++) {
-        g = mld_graph_new(&arena, "attention");
+        g = mld_graph_new(&eval_arena, "attention");
         struct mld_attention p = {.heads = 4, .causal = (on & CAUSAL) != 0};
         int64_t kv = on & GROUPS ? 2 : 4, keys = on & PACKED ? 4 : 5;
         mld_v q, k, v;
@@ -104,7 +104,7 @@ MLD_TEST(values__cache)
 {
     for (int on = 0; on < 16; on++)
         for (int64_t fresh = 1; fresh <= 3; fresh += 2) {
-            g = mld_graph_new(&arena, "cache");
+            g = mld_graph_new(&eval_arena, "cache");
             int64_t kv = on & 1 ? 2 : 4;
             struct mld_attention p = {.heads = 4, .kv_heads = kv};
             p.window = on & 2 ? 2 : 0;
@@ -128,7 +128,7 @@ MLD_TEST(values__cache)
 MLD_TEST(values__rotary)
 {
     for (int on = 0; on < 8; on++) {
-        g = mld_graph_new(&arena, "rotary");
+        g = mld_graph_new(&eval_arena, "rotary");
         int64_t rot = on & 1 ? 4 : 8, rows = on & 2 ? 2 : 1;
         mld_v x = input("x", MLD_SHAPE(2, 3, 16));
         mld_v c = input("c", MLD_SHAPE(rows, 3, rot / 2));
@@ -141,7 +141,7 @@ MLD_TEST(values__rotary)
 /* A decoder's block: norms, gated products on rows, residuals, a scaled tied head. */
 MLD_TEST(values__decoder_block)
 {
-    g = mld_graph_new(&arena, "decoder");
+    g = mld_graph_new(&eval_arena, "decoder");
     mld_v ids = mld_graph_input(g, "ids", MLD_I64, MLD_SHAPE(2, 3), MLD_FILL_ONES, 0, 0);
     mld_v words = mld_graph_param(g, "words", MLD_SHAPE(5, 8));
     mld_v x = mld_embedding(g, words, ids);
@@ -163,7 +163,7 @@ MLD_TEST(values__decoder_block)
 
 MLD_TEST(values__split_projection_and_views)
 {
-    g = mld_graph_new(&arena, "split");
+    g = mld_graph_new(&eval_arena, "split");
     const struct mld_attention p = {.heads = 2, .causal = true};
     mld_v x = input("x", MLD_SHAPE(2, 3, 8)), part[3];
     mld_v table = mld_graph_param(g, "table", MLD_SHAPE(9, 8));
