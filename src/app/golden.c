@@ -232,7 +232,7 @@ static int output_compare(const struct mld_json *want, const struct mld_output_d
     for (size_t i = 0; i < n; i++)
         l2 += have->values[i] * have->values[i];
     l2 = sqrt(l2);
-    if (!(fabs(l2 - want_l2) <= GOLDEN_RELATIVE * want_l2 + GOLDEN_ABSOLUTE))
+    if (!(fabs(l2 - want_l2) <= GOLDEN_RELATIVE * want_l2))
         return mld_error_set(err, MLD_E_MISMATCH,
                              "output '%s': l2 norm is %.8g, not %.8g", have->name, l2,
                              want_l2);
