@@ -6,9 +6,10 @@
  * stale folder. Layout under the root, $XDG_CACHE_HOME/mldyno by default:
  *
  *   artifacts/KEY/        complete: it appears by an atomic rename
- *   artifacts/KEY.lock    flock: shared by users, exclusive by its builder or remover;
- * its time of change is when the artifact was last used artifacts/tmp-*       being
- * built; removed when its process is gone
+ *   artifacts/KEY.lock    flock: shared by users, exclusive by its builder or remover
+ *   artifacts/tmp-N-N     being built; removed when its process is gone
+ *
+ * A lock file's time of change is when its artifact was last used.
  *
  * Concurrent builders of one artifact wait for the first; the least recently used go when
  * the cache is over its limit, but never one that a live process holds. */

@@ -548,3 +548,37 @@ add(
     nc,
 )
 add("gpt2-embeds", "gpt2", "GPT2Model", "text_decoder", g, dict(inputs_embeds=real(2, 7, 32)), nc)
+
+# Padding on the left together with an order, and settings that only some types read.
+left = {"dtype": "i64", "shape": [2, 7], "values": [1] * 7 + [0] * 3 + [1] * 4}
+lt = dict(input_ids=ids(), attention_mask=left)
+add("bert-decoder", "bert", "BertLMHeadModel", "text_encoder", dict(bert, is_decoder=True, use_cache=False), lt)
+add("albert-decoder", "albert", "AlbertModel", "text_encoder", dict(bert, embedding_size=16, is_decoder=True), lt)
+add(
+    "roberta-decoder",
+    "roberta",
+    "RobertaForCausalLM",
+    "text_encoder",
+    dict(bert, pad_token_id=5, is_decoder=True, use_cache=False, hidden_act="silu"),
+    dict(input_ids=vals([5, 6, 7, 8, 9, 10, 11, 6, 1, 7, 8, 5, 5, 5], [2, 7])),
+)
+dist = dict(vocab_size=99, dim=32, n_layers=2, n_heads=4, hidden_dim=40, max_position_embeddings=30)
+add("distilbert-left", "distilbert", "DistilBertModel", "text_encoder", dict(dist, activation="relu"), lt)
+dec = dict(bert, num_key_value_heads=1, use_cache=False)
+add("mistral-left", "mistral", "MistralForCausalLM", "text_decoder", dict(dec, sliding_window=3, head_dim=24), lt)
+add("mistral-win1", "mistral", "MistralModel", "text_decoder", dict(dec, sliding_window=1), dict(input_ids=ids()))
+add(
+    "qwen2-left",
+    "qwen2",
+    "Qwen2ForCausalLM",
+    "text_decoder",
+    dict(
+        dec,
+        num_hidden_layers=2,
+        use_sliding_window=True,
+        sliding_window=3,
+        layer_types=["sliding_attention", "full_attention"],
+        tie_word_embeddings=True,
+    ),
+    lt,
+)
