@@ -1,9 +1,11 @@
 /* error.c: result codes as names and texts, and the caller-owned message.
  *
  * A message is one line by construction: line breaks that an engine or a file name brings
- * along become blanks, and a text that is too long ends in "...". */
+ * along become blanks, what could steer a terminal becomes '?', and a text that is too long
+ * ends in "...". */
 #include "mldyno/error.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +18,9 @@ static void error_store(struct mld_error *err, int code, const char *text, int f
     const size_t room = sizeof(err->message);
     size_t n = strnlen(text, room - 1);
     for (size_t i = 0; i < n; i++) {
-        const char c = text[i];
-        err->message[i] = (c == '\n' || c == '\r' || c == '\t') ? ' ' : c;
+        const unsigned char c = (unsigned char)text[i];
+        const bool blank = c == '\n' || c == '\r' || c == '\t';
+        err->message[i] = blank ? ' ' : c < 0x20 || c == 0x7f ? '?' : text[i];
     }
     while (n > 0 && err->message[n - 1] == ' ')
         n--;

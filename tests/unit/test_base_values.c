@@ -28,6 +28,8 @@ MLD_TEST(error__message_is_one_line)
     struct mld_error err = {0};
     mld_error_set(&err, MLD_E_ENGINE, "engine says:\n\tbad\r\nnode\n\n");
     KIT_EQ_STR(err.message, "engine says:  bad  node");
+    mld_error_set(&err, MLD_E_PARSE, "'%s' is not known", "\033[2Jbert\177\302\265");
+    KIT_EQ_STR(err.message, "'?[2Jbert?\302\265' is not known"); /* no terminal codes */
 }
 
 MLD_TEST(error__long_message_ends_in_dots)
