@@ -124,9 +124,9 @@ static int worker_read_case(struct worker *w, struct mld_error *err)
 {
     struct mld_str text;
     char piece[65536];
-    ssize_t got;
+    ssize_t got = 0;
     mld_str_init(&text, MLD_WORKER_CASE_MAX);
-    while ((got = read(STDIN_FILENO, piece, sizeof(piece))) != 0) {
+    while (!text.failed && (got = read(STDIN_FILENO, piece, sizeof(piece))) != 0) {
         if (got > 0)
             mld_str_append(&text, piece, (size_t)got);
         else if (errno != EINTR)
