@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MODEL_CONFIG_MAX ((size_t)64 << 20) /* largest config or golden that is read */
+#define MODEL_CONFIG_MAX ((size_t)8 << 20) /* largest config or golden that is read */
 
 static int model_no_memory(struct mld_error *err)
 {
@@ -103,11 +103,13 @@ static int model_file(const char *path, struct mld_arena *arena, struct mld_mode
         MLD_TRY(mld_model_from_golden(root, arena, out, err));
         out->label = label;
         out->weights_path = weights_path;
+        out->config_path = mld_arena_strdup(arena, path);
         if (class_name)
             out->class_name = class_name;
         return 0;
     }
     out->config = root;
+    out->config_path = mld_arena_strdup(arena, path);
     return model_type_of(out, path, err);
 }
 
@@ -190,8 +192,10 @@ int mld_model_resolve(const char *name, const char *class_name, const char *weig
             name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     }
     if (rc == 0 && out->weights_path && !mld_path_is_file(out->weights_path))
-        rc = mld_error_set(err, MLD_E_IO, "cannot read weights '%s': no such file",
-                           out->weights_path);
+        rc = mld_error_set(err, MLD_E_NOT_FOUND, "cannot read weights '%s': %s",
+                           out->weights_path,
+                           mld_path_exists(out->weights_path) ? "not a regular file"
+                                                              : "no such file");
     if (rc != 0)
         mld_model_release(out);
     return rc;
@@ -216,7 +220,10 @@ int mld_model_build(const struct mld_model *m, enum mld_mode mode,
                                    .layers = layers};
     if (shapes)
         req.shapes = *shapes;
-    return mld_arch_build(&req, arena, graph, info, err);
+    int rc = mld_arch_build(&req, arena, graph, info, err);
+    if (rc != 0 && m->config_path)
+        mld_error_context(err, "'%s'", m->config_path);
+    return rc;
 }
 
 int mld_model_facts(const struct mld_model *m, const struct mld_arch_shapes *shapes,

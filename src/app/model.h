@@ -11,6 +11,7 @@ struct mld_model {
     const char *model_type;   /* "bert" */
     const char *class_name;   /* wanted class; NULL: the config's or the type's default */
     const char *checkpoint;   /* "bert-base-uncased"; NULL: none */
+    const char *config_path;  /* file that it was read from; NULL: a known name */
     const char *weights_path; /* *.safetensors; NULL: deterministic weights */
     struct mld_json *config;  /* owned; model_type is set in it */
     struct mld_json

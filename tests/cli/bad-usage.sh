@@ -22,3 +22,4 @@ try verify nowhere.json
 try bench --model bert --no-store -o spining=off --layers 1 --seq 8
 try bench --model bert --min-samples 1000000
 try bench --model "$SOURCE_DIR/tests/golden/goldens/bert.json" --weights nowhere.safetensors
+try run --model bert --layers 1 --seq 8 --no-store --weights /dev/zero

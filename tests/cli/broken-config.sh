@@ -18,6 +18,10 @@ try '{"model_type": "bert", "hidden_act": "gelo"}'
 try '{"model_type": "bert", "architectures": ["BertForEverything"]}'
 try '{"model_type": "llama", "rope_scaling": {"rope_type": "spiral"}}'
 try '{"model_type": "vit", "image_size": 8, "patch_size": 16}'
+head -c 9000000 /dev/zero > large.json
+code=0
+mldyno models show large.json || code=$?
+echo "$code"
 : > empty.json
 code=0
 mldyno models show empty.json || code=$?
