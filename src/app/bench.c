@@ -6,6 +6,7 @@
 
 #include "app/artifact_case.h"
 #include "app/plan.h"
+#include "artifact/cache.h"
 #include "base/alloc.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -311,6 +312,15 @@ static void bench_case(const struct bench *b, const struct mld_plan_case *c,
 
 /* --- the whole ---------------------------------------------------------------------- */
 
+/* A cache that no case could be built in ends the bench before it begins. */
+static int bench_check_cache(struct mld_error *err)
+{
+    struct mld_cache cache;
+    MLD_TRY(mld_cache_open(NULL, 0, &cache, err));
+    mld_cache_release(&cache);
+    return 0;
+}
+
 static int bench_store_open(struct bench *b, struct mld_error *err)
 {
     const struct mld_bench_request *q = b->req;
@@ -414,6 +424,8 @@ int mld_bench(const struct mld_bench_request *req,
         rc = mld_error_set(err, MLD_E_IO,
                            "cannot find this program's own path: is /proc "
                            "mounted?");
+    if (rc == 0 && !req->dry_run)
+        rc = bench_check_cache(err);
     if (rc == 0)
         rc = bench_store_open(&b, err);
     if (rc == 0)

@@ -55,6 +55,9 @@ int mld_cache_open(const char *root, uint64_t max_bytes, struct mld_cache *out,
     if (!out->root)
         return cache_no_memory(err);
     rc = mld_mkdirs(out->root, err);
+    if (rc == 0 && access(out->root, W_OK) != 0)
+        rc = mld_error_set(err, MLD_E_IO, "cannot write into '%s': %s", out->root,
+                           strerror(errno));
     if (rc != 0) {
         mld_error_context(err, "no cache (XDG_CACHE_HOME names another place for it)");
         mld_cache_release(out);
