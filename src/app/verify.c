@@ -126,6 +126,8 @@ static int verify_model(const struct verify *v, const struct mld_model *m,
         rc = mld_arch_build(&req, &arena, &g, &info, err);
     if (rc == 0)
         rc = mld_golden_check_parameters(m->golden, g, err);
+    if (rc == 0 && mld_json_get(m->golden, "digest"))
+        rc = mld_golden_check_digest(m->golden, g, err);
     if (rc == 0)
         rc = verify_full(m->golden, m, err);
     if (rc == 0)
@@ -178,8 +180,9 @@ static void verify_one(const struct verify *v, const char *path)
                            "'outputs'",
                            path);
     } else if (rc == 0) {
-        snprintf(name, sizeof name, "%s",
-                 mld_json_str(mld_json_get(golden, "name"), name));
+        const char *own = mld_json_str(mld_json_get(golden, "name"), "");
+        if (*own)
+            snprintf(name, sizeof name, "%s", own);
         rc = verify_resolve(v, golden, &arena, &m, &err);
     }
     enum mld_verdict verdict = MLD_VERDICT_OK;
