@@ -137,10 +137,35 @@ static int print_str(struct mld_str *s)
     return rc ? MLD_EXIT_ENVIRONMENT : MLD_EXIT_OK;
 }
 
-static int unknown_command(const char *word)
+/* Is word the first of commands of two ("db" of "db init")? */
+static bool is_group(const struct mld_command *cmd, const char *word)
+{
+    size_t n = strlen(word);
+    return !cmd->hidden && strncmp(cmd->name, word, n) == 0 && cmd->name[n] == ' ';
+}
+
+static bool asks_help(int argc, char **argv)
+{
+    return argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+}
+
+static int unknown_command(const char *word, bool help)
 {
     const char *names[64];
     size_t n = 0;
+    struct mld_str group = {0};
+    for (size_t i = 0; i < mld_cli_command_count; i++)
+        if (is_group(mld_cli_commands[i], word))
+            mld_str_addf(&group, "  mldyno %-14s  %s\n", mld_cli_commands[i]->name,
+                         mld_cli_commands[i]->summary);
+    if (group.len && help)
+        return print_str(&group);
+    if (group.len) {
+        mld_str_release(&group);
+        fprintf(stderr, "mldyno: 'mldyno %s' is not a whole command: see 'mldyno %s --help'\n",
+                word, word);
+        return MLD_EXIT_USAGE;
+    }
     for (size_t i = 0; i < mld_cli_command_count && n < 64; i++)
         if (!mld_cli_commands[i]->hidden)
             names[n++] = mld_cli_commands[i]->name;
@@ -221,7 +246,7 @@ int mld_cli_main(int argc, char **argv)
     int words = mld_command_find(mld_cli_commands, mld_cli_command_count, argc - skip,
                                  argv + skip, &cmd);
     if (words == 0)
-        return unknown_command(argv[skip]);
+        return unknown_command(argv[skip], ask || asks_help(argc - skip, argv + skip));
     if (ask) {
         mld_options_help(cmd, &out);
         return print_str(&out);
