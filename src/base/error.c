@@ -1,8 +1,8 @@
 /* error.c: result codes as names and texts, and the caller-owned message.
  *
  * A message is one line by construction: line breaks that an engine or a file name brings
- * along become blanks, what could steer a terminal becomes '?', and a text that is too long
- * ends in "...". */
+ * along become blanks, what could steer a terminal becomes '?', and a text that is too
+ * long ends in "...". */
 #include "mldyno/error.h"
 
 #include <stdbool.h>

@@ -162,7 +162,8 @@ static int unknown_command(const char *word, bool help)
         return print_str(&group);
     if (group.len) {
         mld_str_release(&group);
-        fprintf(stderr, "mldyno: 'mldyno %s' is not a whole command: see 'mldyno %s --help'\n",
+        fprintf(stderr,
+                "mldyno: 'mldyno %s' is not a whole command: see 'mldyno %s --help'\n",
                 word, word);
         return MLD_EXIT_USAGE;
     }

@@ -248,9 +248,9 @@ static int store_create(struct mld_store *s, struct mld_error *err)
         rc = mld_store_migrate(s, err);
     store_disconnect(s); /* writes the log into the file */
     if (rc == 0 && mld_path_exists(wal))
-        rc = mld_error_set(err, MLD_E_IO,
-                           "cannot make '%s': it was not written whole: is the disk full?",
-                           s->path);
+        rc = mld_error_set(
+            err, MLD_E_IO,
+            "cannot make '%s': it was not written whole: is the disk full?", s->path);
     if (rc == 0)
         rc = store_place(made, s->path, err);
     (void)remove(made);
