@@ -241,19 +241,6 @@ static int find_class(const struct mld_arch_request *req, const struct mld_arch_
                          row->type.model_type, name, near);
 }
 
-int mld_arch_resolve(const struct mld_arch_request *req,
-                     const struct mld_arch_type **type, const char **class_name,
-                     struct mld_error *err)
-{
-    const struct mld_arch_row *row;
-    const struct mld_class *cls;
-    MLD_TRY(find_row(req, &row, err));
-    MLD_TRY(find_class(req, row, &cls, err));
-    *type = &row->type;
-    *class_name = cls->name;
-    return 0;
-}
-
 /* --- helpers of the families -------------------------------------------------------- */
 
 bool mld_arch_failed(const struct mld_arch_ctx *ctx)

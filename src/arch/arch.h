@@ -117,10 +117,6 @@ const char *mld_arch_type_class(const struct mld_arch_type *type, size_t i);
 /* Can this class run in this mode? prefill and decode need a generating head. */
 bool mld_arch_class_mode(const struct mld_arch_type *type, const char *class_name,
                          enum mld_mode mode);
-/* The type and class that a config means, as mld_arch_build finds them. */
-int mld_arch_resolve(const struct mld_arch_request *req,
-                     const struct mld_arch_type **type, const char **class_name,
-                     struct mld_error *err) MLD_MUST_CHECK;
 /* Names under which a checkpoint file may hold parameter `name` of this type and class,
  * likeliest first: the name itself, then older spellings (gamma, beta), with and without
  * the base model's prefix, and other names of a tied parameter. Strings are in arena.

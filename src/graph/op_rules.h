@@ -49,6 +49,14 @@ int mld_op_infer(const struct mld_node *n, struct mld_op_result *out,
 const char *mld_type_text(char buf[MLD_TYPE_TEXT], enum mld_dtype t,
                           const struct mld_shape *s);
 
+/* What shape rules answer with: one result; operands a and b that do not fit; an operand
+ * that is not what is wanted. The faults return their code. */
+int mld_rule_result(struct mld_op_result *out, enum mld_dtype dtype,
+                    struct mld_shape shape);
+int mld_rule_differ(const struct mld_value *a, const struct mld_value *b,
+                    struct mld_error *err);
+int mld_rule_wrong(const struct mld_value *v, const char *wanted, struct mld_error *err);
+
 #define MLD_OP(upper, name, onnx, domain, min_in, max_in, max_out, shape, cost, tier,    \
                grad)                                                                     \
     mld_shape_rule mld_shape_##shape;                                                    \

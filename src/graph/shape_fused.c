@@ -5,29 +5,6 @@
  * of a head, E size of a value head, C capacity of a cache. */
 #include "graph/op_rules.h"
 
-static int result(struct mld_op_result *out, enum mld_dtype dtype, struct mld_shape shape)
-{
-    out->count = 1;
-    out->out[0] = (struct mld_op_output){.present = true, .dtype = dtype, .shape = shape};
-    return 0;
-}
-
-static int differ(const struct mld_value *a, const struct mld_value *b,
-                  struct mld_error *err)
-{
-    char ta[MLD_TYPE_TEXT], tb[MLD_TYPE_TEXT];
-    return mld_error_set(err, MLD_E_INVALID, "operands '%s' %s and '%s' %s do not fit",
-                         a->name, mld_type_text(ta, a->dtype, &a->shape), b->name,
-                         mld_type_text(tb, b->dtype, &b->shape));
-}
-
-static int wrong(const struct mld_value *v, const char *wanted, struct mld_error *err)
-{
-    char text[MLD_TYPE_TEXT];
-    return mld_error_set(err, MLD_E_INVALID, "'%s' is %s, wanted %s", v->name,
-                         mld_type_text(text, v->dtype, &v->shape), wanted);
-}
-
 static struct mld_value *operand(const struct mld_node *n, int i)
 {
     return i < n->in_count ? n->in[i] : NULL;
@@ -42,14 +19,14 @@ static int linear(const struct mld_node *n, int in_axis, struct mld_op_result *o
     int last = x->shape.rank - 1;
     if (x->dtype != w->dtype || w->shape.rank != 2 || last < 0 ||
         x->shape.d[last] != w->shape.d[in_axis])
-        return differ(x, w, err);
+        return mld_rule_differ(x, w, err);
     int64_t width = w->shape.d[1 - in_axis];
     if (b != NULL &&
         (b->dtype != x->dtype || b->shape.rank != 1 || b->shape.d[0] != width))
-        return differ(w, b, err);
+        return mld_rule_differ(w, b, err);
     struct mld_shape s = x->shape;
     s.d[last] = width;
-    return result(out, x->dtype, s);
+    return mld_rule_result(out, x->dtype, s);
 }
 
 int mld_shape_linear(const struct mld_node *n, struct mld_op_result *out,
@@ -91,13 +68,13 @@ static int past_fits(const struct mld_node *n, int64_t batch, int64_t kv_heads,
     struct mld_shape wk = MLD_SHAPE(batch, kv_heads, pk->shape.d[2], head);
     struct mld_shape wv = MLD_SHAPE(batch, kv_heads, pk->shape.d[2], value_head);
     if (!mld_shape_eq(&wk, &pk->shape) || pk->dtype != n->in[1]->dtype)
-        return differ(n->in[1], pk, err);
+        return mld_rule_differ(n->in[1], pk, err);
     if (!mld_shape_eq(&wv, &pv->shape) || pv->dtype != n->in[2]->dtype)
-        return differ(n->in[2], pv, err);
+        return mld_rule_differ(n->in[2], pv, err);
     if (pl->dtype != MLD_I32 || pl->shape.rank != 1 || pl->shape.d[0] != batch)
-        return wrong(pl, "i32 [batch]", err);
+        return mld_rule_wrong(pl, "i32 [batch]", err);
     if (n->in[1]->shape.d[1] > pk->shape.d[2])
-        return differ(n->in[1], pk, err);
+        return mld_rule_differ(n->in[1], pk, err);
     if (operand(n, 3) != NULL || operand(n, 4) != NULL)
         return mld_error_set(
             err, MLD_E_INVALID,
@@ -114,7 +91,7 @@ int mld_shape_attention(const struct mld_node *n, struct mld_op_result *out,
             kv_heads = mld_node_int(n, "kv_heads", 0);
     for (int i = 0; i < 3; i++)
         if (n->in[i]->shape.rank != 3 || n->in[i]->dtype != q->dtype)
-            return wrong(n->in[i], "[batch, tokens, heads * size]", err);
+            return mld_rule_wrong(n->in[i], "[batch, tokens, heads * size]", err);
     int64_t batch = q->shape.d[0], keys = k->shape.d[1];
     if (heads < 1 || kv_heads < 1 || heads % kv_heads != 0)
         return mld_error_set(err, MLD_E_INVALID,
@@ -122,23 +99,23 @@ int mld_shape_attention(const struct mld_node *n, struct mld_op_result *out,
                              (long long)heads, (long long)kv_heads);
     if (q->shape.d[2] % heads != 0 || k->shape.d[2] % kv_heads != 0 ||
         q->shape.d[2] / heads != k->shape.d[2] / kv_heads || k->shape.d[0] != batch)
-        return differ(q, k, err);
+        return mld_rule_differ(q, k, err);
     if (v->shape.d[2] % kv_heads != 0 || v->shape.d[0] != batch || v->shape.d[1] != keys)
-        return differ(k, v, err);
+        return mld_rule_differ(k, v, err);
     if (mask != NULL && (mask->dtype != MLD_I64 || mask->shape.rank != 2 ||
                          mask->shape.d[0] != batch || mask->shape.d[1] != keys))
-        return wrong(mask, "a key mask i64 [batch, keys]", err);
+        return mld_rule_wrong(mask, "a key mask i64 [batch, keys]", err);
     if (bias != NULL &&
         (bias->dtype != q->dtype || !bias_fits(bias, batch, heads, q->shape.d[1], keys)))
-        return wrong(bias, "a bias that broadcasts to [batch, heads, queries, keys]",
-                     err);
+        return mld_rule_wrong(
+            bias, "a bias that broadcasts to [batch, heads, queries, keys]", err);
     int64_t head = q->shape.d[2] / heads, value_head = v->shape.d[2] / kv_heads;
-    result(out, q->dtype, MLD_SHAPE(batch, q->shape.d[1], heads * value_head));
+    mld_rule_result(out, q->dtype, MLD_SHAPE(batch, q->shape.d[1], heads * value_head));
     if (n->in_count <= 5)
         return 0;
     MLD_TRY(past_fits(n, batch, kv_heads, head, value_head, err));
     if (q->shape.d[1] != keys)
-        return differ(q, k, err);
+        return mld_rule_differ(q, k, err);
     out->count = 3;
     for (int i = 1; i < 3; i++)
         out->out[i] = (struct mld_op_output){
@@ -153,7 +130,7 @@ int mld_shape_rotary(const struct mld_node *n, struct mld_op_result *out,
     const struct mld_value *x = n->in[0], *cos = n->in[1], *sin = n->in[2];
     int64_t heads = mld_node_int(n, "heads", 0), rot = mld_node_int(n, "rotary_dim", 0);
     if (x->shape.rank != 3 || heads < 1 || x->shape.d[2] % heads != 0)
-        return wrong(x, "[batch, tokens, heads * size]", err);
+        return mld_rule_wrong(x, "[batch, tokens, heads * size]", err);
     int64_t head = x->shape.d[2] / heads;
     if (rot < 2 || rot > head || rot % 2 != 0)
         return mld_error_set(err, MLD_E_INVALID,
@@ -164,8 +141,8 @@ int mld_shape_rotary(const struct mld_node *n, struct mld_op_result *out,
         !mld_shape_eq(&cos->shape, &sin->shape) || r < 2 || r > 3 ||
         cos->shape.d[r - 1] != rot / 2 || cos->shape.d[r - 2] != x->shape.d[1] ||
         (r == 3 && cos->shape.d[0] != 1 && cos->shape.d[0] != x->shape.d[0]))
-        return differ(x, cos, err);
-    return result(out, x->dtype, x->shape);
+        return mld_rule_differ(x, cos, err);
+    return mld_rule_result(out, x->dtype, x->shape);
 }
 
 /* --- ONNX Runtime ------------------------------------------------------------------ */
@@ -178,12 +155,12 @@ int mld_shape_ort_attention(const struct mld_node *n, struct mld_op_result *out,
     const struct mld_attr *sizes = mld_node_attr(n, "qkv_hidden_sizes");
     if (x->shape.rank != 3 || w->shape.rank != 2 || x->shape.d[2] != w->shape.d[0] ||
         heads < 1 || (sizes == NULL && w->shape.d[1] % (3 * heads) != 0))
-        return differ(x, w, err);
+        return mld_rule_differ(x, w, err);
     if (b != NULL && (b->shape.rank != 1 || b->shape.d[0] != w->shape.d[1]))
-        return differ(w, b, err);
+        return mld_rule_differ(w, b, err);
     int64_t width =
         sizes != NULL && sizes->ints_count == 3 ? sizes->ints[2] : w->shape.d[1] / 3;
-    return result(out, x->dtype, MLD_SHAPE(x->shape.d[0], x->shape.d[1], width));
+    return mld_rule_result(out, x->dtype, MLD_SHAPE(x->shape.d[0], x->shape.d[1], width));
 }
 
 int mld_shape_ort_multi_head(const struct mld_node *n, struct mld_op_result *out,
@@ -194,12 +171,13 @@ int mld_shape_ort_multi_head(const struct mld_node *n, struct mld_op_result *out
     if (k == NULL || v == NULL || q->shape.rank != 3 || k->shape.rank != 3 ||
         v->shape.rank != 3 || heads < 1 || q->shape.d[2] % heads != 0 ||
         v->shape.d[2] % heads != 0)
-        return wrong(q, "q, k, v [batch, tokens, heads * size]", err);
+        return mld_rule_wrong(q, "q, k, v [batch, tokens, heads * size]", err);
     if (k->shape.d[0] != q->shape.d[0] || k->shape.d[2] != q->shape.d[2])
-        return differ(q, k, err);
+        return mld_rule_differ(q, k, err);
     if (v->shape.d[0] != k->shape.d[0] || v->shape.d[1] != k->shape.d[1])
-        return differ(k, v, err);
-    return result(out, q->dtype, MLD_SHAPE(q->shape.d[0], q->shape.d[1], v->shape.d[2]));
+        return mld_rule_differ(k, v, err);
+    return mld_rule_result(out, q->dtype,
+                           MLD_SHAPE(q->shape.d[0], q->shape.d[1], v->shape.d[2]));
 }
 
 int mld_shape_ort_group_query(const struct mld_node *n, struct mld_op_result *out,
@@ -211,8 +189,8 @@ int mld_shape_ort_group_query(const struct mld_node *n, struct mld_op_result *ou
     if (q->shape.rank != 3 || heads < 1 || kv_heads < 1 || q->shape.d[2] % heads != 0 ||
         k->shape.d[2] != q->shape.d[2] / heads * kv_heads ||
         !mld_shape_eq(&k->shape, &v->shape))
-        return differ(q, k, err);
-    result(out, q->dtype, q->shape);
+        return mld_rule_differ(q, k, err);
+    mld_rule_result(out, q->dtype, q->shape);
     out->count = 3;
     for (int i = 1; i < 3; i++) {
         if (n->in[2 + i] == NULL)
@@ -228,11 +206,11 @@ int mld_shape_ort_bias_gelu(const struct mld_node *n, struct mld_op_result *out,
 {
     const struct mld_value *x = n->in[0], *b = operand(n, 1);
     if (x->shape.rank < 1)
-        return wrong(x, "at least one dimension", err);
+        return mld_rule_wrong(x, "at least one dimension", err);
     if (b != NULL && (b->dtype != x->dtype || b->shape.rank != 1 ||
                       b->shape.d[0] != x->shape.d[x->shape.rank - 1]))
-        return differ(x, b, err);
-    return result(out, x->dtype, x->shape);
+        return mld_rule_differ(x, b, err);
+    return mld_rule_result(out, x->dtype, x->shape);
 }
 
 /* x, position_ids i64 [1] or [B, S], cos and sin caches [rows, R / 2] */
@@ -241,12 +219,12 @@ int mld_shape_ort_rotary(const struct mld_node *n, struct mld_op_result *out,
 {
     const struct mld_value *x = n->in[0], *ids = n->in[1], *cos = n->in[2];
     if (x->shape.rank != 3)
-        return wrong(x, "[batch, tokens, heads * size]", err);
+        return mld_rule_wrong(x, "[batch, tokens, heads * size]", err);
     if (ids->dtype != MLD_I64)
-        return wrong(ids, "i64 position ids", err);
+        return mld_rule_wrong(ids, "i64 position ids", err);
     if (cos->shape.rank != 2 || !mld_shape_eq(&cos->shape, &n->in[3]->shape))
-        return differ(cos, n->in[3], err);
-    return result(out, x->dtype, x->shape);
+        return mld_rule_differ(cos, n->in[3], err);
+    return mld_rule_result(out, x->dtype, x->shape);
 }
 
 /* Two stacks of matrices with the same leading dimensions. */
@@ -258,12 +236,12 @@ int mld_shape_ort_fused_matmul(const struct mld_node *n, struct mld_op_result *o
     bool turn = mld_node_int(n, "transB", 0) != 0;
     struct mld_shape s = a->shape;
     if (a->dtype != b->dtype || r < 2 || b->shape.rank != r)
-        return differ(a, b, err);
+        return mld_rule_differ(a, b, err);
     for (int i = 0; i < r - 2; i++)
         if (a->shape.d[i] != b->shape.d[i])
-            return differ(a, b, err);
+            return mld_rule_differ(a, b, err);
     if (a->shape.d[r - 1] != b->shape.d[turn ? r - 1 : r - 2])
-        return differ(a, b, err);
+        return mld_rule_differ(a, b, err);
     s.d[r - 1] = b->shape.d[turn ? r - 2 : r - 1];
-    return result(out, a->dtype, s);
+    return mld_rule_result(out, a->dtype, s);
 }

@@ -12,15 +12,16 @@ static bool is_float(enum mld_dtype t)
     return t == MLD_F32 || t == MLD_F16 || t == MLD_BF16;
 }
 
-static int result(struct mld_op_result *out, enum mld_dtype dtype, struct mld_shape shape)
+int mld_rule_result(struct mld_op_result *out, enum mld_dtype dtype,
+                    struct mld_shape shape)
 {
     out->count = 1;
     out->out[0] = (struct mld_op_output){.present = true, .dtype = dtype, .shape = shape};
     return 0;
 }
 
-static int differ(const struct mld_value *a, const struct mld_value *b,
-                  struct mld_error *err)
+int mld_rule_differ(const struct mld_value *a, const struct mld_value *b,
+                    struct mld_error *err)
 {
     char ta[MLD_TYPE_TEXT], tb[MLD_TYPE_TEXT];
     return mld_error_set(err, MLD_E_INVALID, "operands '%s' %s and '%s' %s do not fit",
@@ -28,7 +29,7 @@ static int differ(const struct mld_value *a, const struct mld_value *b,
                          mld_type_text(tb, b->dtype, &b->shape));
 }
 
-static int wrong(const struct mld_value *v, const char *wanted, struct mld_error *err)
+int mld_rule_wrong(const struct mld_value *v, const char *wanted, struct mld_error *err)
 {
     char text[MLD_TYPE_TEXT];
     return mld_error_set(err, MLD_E_INVALID, "'%s' is %s, wanted %s", v->name,
@@ -86,15 +87,15 @@ int mld_shape_unary(const struct mld_node *n, struct mld_op_result *out,
                     struct mld_error *err)
 {
     (void)err;
-    return result(out, n->in[0]->dtype, n->in[0]->shape);
+    return mld_rule_result(out, n->in[0]->dtype, n->in[0]->shape);
 }
 
 int mld_shape_unary_float(const struct mld_node *n, struct mld_op_result *out,
                           struct mld_error *err)
 {
     if (!is_float(n->in[0]->dtype))
-        return wrong(n->in[0], "a floating-point type", err);
-    return result(out, n->in[0]->dtype, n->in[0]->shape);
+        return mld_rule_wrong(n->in[0], "a floating-point type", err);
+    return mld_rule_result(out, n->in[0]->dtype, n->in[0]->shape);
 }
 
 int mld_shape_broadcast(const struct mld_node *n, struct mld_op_result *out,
@@ -103,10 +104,10 @@ int mld_shape_broadcast(const struct mld_node *n, struct mld_op_result *out,
     const struct mld_value *a = n->in[0], *b = n->in[1];
     struct mld_shape s;
     if (a->dtype != b->dtype || !broadcast(&a->shape, &b->shape, &s))
-        return differ(a, b, err);
+        return mld_rule_differ(a, b, err);
     if (a->dtype == MLD_BOOL)
-        return wrong(a, "numbers", err);
-    return result(out, a->dtype, s);
+        return mld_rule_wrong(a, "numbers", err);
+    return mld_rule_result(out, a->dtype, s);
 }
 
 int mld_shape_compare(const struct mld_node *n, struct mld_op_result *out,
@@ -115,8 +116,8 @@ int mld_shape_compare(const struct mld_node *n, struct mld_op_result *out,
     struct mld_shape s;
     if (n->in[0]->dtype != n->in[1]->dtype ||
         !broadcast(&n->in[0]->shape, &n->in[1]->shape, &s))
-        return differ(n->in[0], n->in[1], err);
-    return result(out, MLD_BOOL, s);
+        return mld_rule_differ(n->in[0], n->in[1], err);
+    return mld_rule_result(out, MLD_BOOL, s);
 }
 
 int mld_shape_logical(const struct mld_node *n, struct mld_op_result *out,
@@ -125,10 +126,10 @@ int mld_shape_logical(const struct mld_node *n, struct mld_op_result *out,
     struct mld_shape s = n->in[0]->shape;
     for (int i = 0; i < n->in_count; i++)
         if (n->in[i]->dtype != MLD_BOOL)
-            return wrong(n->in[i], "bool", err);
+            return mld_rule_wrong(n->in[i], "bool", err);
     if (n->in_count == 2 && !broadcast(&n->in[0]->shape, &n->in[1]->shape, &s))
-        return differ(n->in[0], n->in[1], err);
-    return result(out, MLD_BOOL, s);
+        return mld_rule_differ(n->in[0], n->in[1], err);
+    return mld_rule_result(out, MLD_BOOL, s);
 }
 
 int mld_shape_where(const struct mld_node *n, struct mld_op_result *out,
@@ -136,13 +137,13 @@ int mld_shape_where(const struct mld_node *n, struct mld_op_result *out,
 {
     struct mld_shape s;
     if (n->in[0]->dtype != MLD_BOOL)
-        return wrong(n->in[0], "bool", err);
+        return mld_rule_wrong(n->in[0], "bool", err);
     if (n->in[1]->dtype != n->in[2]->dtype ||
         !broadcast(&n->in[1]->shape, &n->in[2]->shape, &s))
-        return differ(n->in[1], n->in[2], err);
+        return mld_rule_differ(n->in[1], n->in[2], err);
     if (!broadcast(&n->in[0]->shape, &s, &s))
-        return differ(n->in[0], n->in[1], err);
-    return result(out, n->in[1]->dtype, s);
+        return mld_rule_differ(n->in[0], n->in[1], err);
+    return mld_rule_result(out, n->in[1]->dtype, s);
 }
 
 int mld_shape_cast(const struct mld_node *n, struct mld_op_result *out,
@@ -151,7 +152,7 @@ int mld_shape_cast(const struct mld_node *n, struct mld_op_result *out,
     int to = mld_dtype_from_onnx((int)mld_node_int(n, "to", 0));
     if (to < 0)
         return mld_error_set(err, MLD_E_INVALID, "attribute 'to' names no type");
-    return result(out, (enum mld_dtype)to, n->in[0]->shape);
+    return mld_rule_result(out, (enum mld_dtype)to, n->in[0]->shape);
 }
 
 /* --- products ---------------------------------------------------------------------- */
@@ -163,14 +164,14 @@ int mld_shape_matmul(const struct mld_node *n, struct mld_op_result *out,
     int ra = a->shape.rank, rb = b->shape.rank;
     if (a->dtype != b->dtype || !is_float(a->dtype) || ra < 2 || rb < 2 ||
         a->shape.d[ra - 1] != b->shape.d[rb - 2])
-        return differ(a, b, err);
+        return mld_rule_differ(a, b, err);
     struct mld_shape ha = mld_shape_from(a->shape.d, ra - 2),
                      hb = mld_shape_from(b->shape.d, rb - 2), s;
     if (!broadcast(&ha, &hb, &s) || s.rank + 2 > MLD_MAX_RANK)
-        return differ(a, b, err);
+        return mld_rule_differ(a, b, err);
     s.d[s.rank++] = a->shape.d[ra - 2];
     s.d[s.rank++] = b->shape.d[rb - 1];
-    return result(out, a->dtype, s);
+    return mld_rule_result(out, a->dtype, s);
 }
 
 int mld_shape_gemm(const struct mld_node *n, struct mld_op_result *out,
@@ -179,15 +180,15 @@ int mld_shape_gemm(const struct mld_node *n, struct mld_op_result *out,
     const struct mld_value *a = n->in[0], *b = n->in[1];
     if (a->dtype != b->dtype || !is_float(a->dtype) || a->shape.rank != 2 ||
         b->shape.rank != 2)
-        return differ(a, b, err);
+        return mld_rule_differ(a, b, err);
     bool ta = mld_node_int(n, "transA", 0) != 0, tb = mld_node_int(n, "transB", 0) != 0;
     if (a->shape.d[ta ? 0 : 1] != b->shape.d[tb ? 1 : 0])
-        return differ(a, b, err);
+        return mld_rule_differ(a, b, err);
     struct mld_shape s = MLD_SHAPE(a->shape.d[ta ? 1 : 0], b->shape.d[tb ? 0 : 1]), c;
     if (n->in_count > 2 && n->in[2] != NULL &&
         (!broadcast(&s, &n->in[2]->shape, &c) || !mld_shape_eq(&s, &c)))
-        return differ(a, n->in[2], err);
-    return result(out, a->dtype, s);
+        return mld_rule_differ(a, n->in[2], err);
+    return mld_rule_result(out, a->dtype, s);
 }
 
 static int64_t ints_at(const struct mld_node *n, const char *name, int i,
@@ -206,10 +207,10 @@ int mld_shape_conv(const struct mld_node *n, struct mld_op_result *out,
     if (x->dtype != w->dtype || !is_float(x->dtype) || x->shape.rank != w->shape.rank ||
         x->shape.rank < 3 || group < 1 || x->shape.d[1] != w->shape.d[1] * group ||
         w->shape.d[0] % group != 0)
-        return differ(x, w, err);
+        return mld_rule_differ(x, w, err);
     if (n->in_count > 2 && n->in[2] != NULL &&
         (n->in[2]->shape.rank != 1 || n->in[2]->shape.d[0] != w->shape.d[0]))
-        return differ(w, n->in[2], err);
+        return mld_rule_differ(w, n->in[2], err);
     int spatial = x->shape.rank - 2;
     struct mld_shape s = x->shape;
     s.d[1] = w->shape.d[0];
@@ -227,7 +228,7 @@ int mld_shape_conv(const struct mld_node *n, struct mld_op_result *out,
                                  (long long)(x->shape.d[i + 2] + pads), x->name);
         s.d[i + 2] = room / stride + 1;
     }
-    return result(out, x->dtype, s);
+    return mld_rule_result(out, x->dtype, s);
 }
 
 /* --- along an axis ----------------------------------------------------------------- */
@@ -268,7 +269,7 @@ int mld_shape_reduce(const struct mld_node *n, struct mld_op_result *out,
         gone[axis] = true;
     }
     bool keep = mld_node_int(n, "keepdims", 1) != 0;
-    return result(out, n->in[0]->dtype, reduced(&n->in[0]->shape, gone, keep));
+    return mld_rule_result(out, n->in[0]->dtype, reduced(&n->in[0]->shape, gone, keep));
 }
 
 int mld_shape_argmax(const struct mld_node *n, struct mld_op_result *out,
@@ -281,7 +282,7 @@ int mld_shape_argmax(const struct mld_node *n, struct mld_op_result *out,
         return bad_axis(axis, n->in[0], err);
     gone[at] = true;
     bool keep = mld_node_int(n, "keepdims", 1) != 0;
-    return result(out, MLD_I64, reduced(&n->in[0]->shape, gone, keep));
+    return mld_rule_result(out, MLD_I64, reduced(&n->in[0]->shape, gone, keep));
 }
 
 int mld_shape_cumsum(const struct mld_node *n, struct mld_op_result *out,
@@ -302,12 +303,12 @@ int mld_shape_norm(const struct mld_node *n, struct mld_op_result *out,
 {
     const struct mld_value *x = n->in[0];
     if (x->shape.rank < 1)
-        return wrong(x, "at least one dimension", err);
+        return mld_rule_wrong(x, "at least one dimension", err);
     for (int i = 1; i < n->in_count; i++) {
         const struct mld_value *w = n->in[i];
         if (w != NULL && (w->dtype != x->dtype || w->shape.rank != 1 ||
                           w->shape.d[0] != x->shape.d[x->shape.rank - 1]))
-            return differ(x, w, err);
+            return mld_rule_differ(x, w, err);
     }
     return mld_shape_unary_float(n, out, err);
 }
@@ -323,9 +324,9 @@ int mld_shape_gather(const struct mld_node *n, struct mld_op_result *out,
     if (axis < 0)
         return bad_axis(wanted, data, err);
     if (ids->dtype != MLD_I64 && ids->dtype != MLD_I32)
-        return wrong(ids, "i64 or i32 indices", err);
+        return mld_rule_wrong(ids, "i64 or i32 indices", err);
     if (data->shape.rank - 1 + ids->shape.rank > MLD_MAX_RANK)
-        return differ(data, ids, err);
+        return mld_rule_differ(data, ids, err);
     if (ids->kind == MLD_VALUE_CONST && ids->dtype == MLD_I64) {
         const int64_t *at = ids->data;
         int64_t extent = data->shape.d[axis];
@@ -342,7 +343,7 @@ int mld_shape_gather(const struct mld_node *n, struct mld_op_result *out,
         s.d[s.rank++] = ids->shape.d[i];
     for (int i = axis + 1; i < data->shape.rank; i++)
         s.d[s.rank++] = data->shape.d[i];
-    return result(out, data->dtype, s);
+    return mld_rule_result(out, data->dtype, s);
 }
 
 /* data, indices [..., k] i64, updates [..., rest of data from dimension k on] */
@@ -352,13 +353,13 @@ int mld_shape_scatter_nd(const struct mld_node *n, struct mld_op_result *out,
     const struct mld_value *data = n->in[0], *ids = n->in[1], *updates = n->in[2];
     int q = ids->shape.rank;
     if (ids->dtype != MLD_I64 || q < 1 || ids->shape.d[q - 1] > data->shape.rank)
-        return wrong(ids, "i64 coordinates", err);
+        return mld_rule_wrong(ids, "i64 coordinates", err);
     int k = (int)ids->shape.d[q - 1];
     struct mld_shape s = mld_shape_from(ids->shape.d, q - 1);
     for (int i = k; i < data->shape.rank && s.rank < MLD_MAX_RANK; i++)
         s.d[s.rank++] = data->shape.d[i];
     if (updates->dtype != data->dtype || !mld_shape_eq(&s, &updates->shape))
-        return differ(data, updates, err);
+        return mld_rule_differ(data, updates, err);
     return mld_shape_unary(n, out, err);
 }
 
@@ -391,7 +392,7 @@ int mld_shape_reshape(const struct mld_node *n, struct mld_op_result *out,
         goto misfit;
     if (open >= 0)
         s.d[open] = count / known;
-    return result(out, n->in[0]->dtype, s);
+    return mld_rule_result(out, n->in[0]->dtype, s);
 misfit:;
     char from[MLD_TYPE_TEXT], to[MLD_TYPE_TEXT];
     return mld_error_set(err, MLD_E_INVALID, "'%s' %s cannot take the shape %s",
@@ -417,7 +418,7 @@ int mld_shape_transpose(const struct mld_node *n, struct mld_op_result *out,
         seen[p] = true;
         s.d[i] = x->d[p];
     }
-    return result(out, n->in[0]->dtype, s);
+    return mld_rule_result(out, n->in[0]->dtype, s);
 }
 
 int mld_shape_expand(const struct mld_node *n, struct mld_op_result *out,
@@ -431,8 +432,8 @@ int mld_shape_expand(const struct mld_node *n, struct mld_op_result *out,
         mld_shape_from(dims, rank > MLD_MAX_RANK ? MLD_MAX_RANK : (int)rank);
     struct mld_shape s;
     if (rank > MLD_MAX_RANK || !broadcast(&n->in[0]->shape, &to, &s))
-        return differ(n->in[0], n->in[1], err);
-    return result(out, n->in[0]->dtype, s);
+        return mld_rule_differ(n->in[0], n->in[1], err);
+    return mld_rule_result(out, n->in[0]->dtype, s);
 }
 
 int mld_shape_concat(const struct mld_node *n, struct mld_op_result *out,
@@ -452,12 +453,12 @@ int mld_shape_concat(const struct mld_node *n, struct mld_op_result *out,
         if (same.rank == s.rank)
             same.d[axis] = s.d[axis];
         if (v->dtype != first->dtype || !mld_shape_eq(&same, &s))
-            return differ(first, v, err);
+            return mld_rule_differ(first, v, err);
         if (s.d[axis] > INT64_MAX - v->shape.d[axis])
-            return differ(first, v, err);
+            return mld_rule_differ(first, v, err);
         s.d[axis] += v->shape.d[axis];
     }
-    return result(out, first->dtype, s);
+    return mld_rule_result(out, first->dtype, s);
 }
 
 int mld_shape_slice(const struct mld_node *n, struct mld_op_result *out,
@@ -487,7 +488,7 @@ int mld_shape_slice(const struct mld_node *n, struct mld_op_result *out,
                                  (long long)extent, axis);
         s.d[axis] = to - from;
     }
-    return result(out, n->in[0]->dtype, s);
+    return mld_rule_result(out, n->in[0]->dtype, s);
 }
 
 int mld_shape_split(const struct mld_node *n, struct mld_op_result *out,
