@@ -263,12 +263,13 @@ static int plan_cases(const struct mld_bench_request *req, struct mld_plan *p,
     return 0;
 }
 
-/* Builds each model once at its first batch size (graph only, no weights): a config that
- * makes no sense is the user's error, not a row. A mode that the type lacks is a row. */
+/* Builds each model that was named (graph only, no weights): a config or shape that makes
+ * no sense for it is the user's error, not a row. A mode that the type lacks is a row,
+ * and so is a shape that one of a category's models cannot take: the sweep goes on. */
 static int plan_check_models(const struct mld_bench_request *req,
                              const struct mld_plan *p, struct mld_error *err)
 {
-    for (size_t m = 0; m < p->model_count; m++) {
+    for (size_t m = 0; m < p->model_count && m < req->model_count; m++) {
         struct mld_arena arena = {0};
         struct mld_graph *g = NULL;
         struct mld_arch_info info;
@@ -278,6 +279,8 @@ static int plan_check_models(const struct mld_bench_request *req,
                                  &arena, &g, &info, err);
         mld_graph_release(g);
         mld_arena_release(&arena);
+        if (rc != 0 && req->model_count > 1 && !p->models[m].config_path)
+            mld_error_context(err, "model '%s'", p->models[m].label);
         MLD_TRY(rc);
     }
     return 0;
