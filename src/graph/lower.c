@@ -223,7 +223,7 @@ mld_v mld_lower_gemm(struct lower *l, const struct mld_node *n, mld_v x, mld_v c
                      double alpha)
 {
     mld_v w = mld_lower_get(l, n->in[1]);
-    bool turn = n->op == MLD_OP_LINEAR && l->uses[n->in[1]->id] > 1;
+    bool turn = n->op == MLD_OP_LINEAR && l->tied[n->in[1]->id];
     if (n->op == MLD_OP_LINEAR && !turn)
         w = mld_lower_turned(l, w);
     struct mld_attr attrs[3];
@@ -241,7 +241,7 @@ mld_v mld_lower_gemm(struct lower *l, const struct mld_node *n, mld_v x, mld_v c
 static void emit_linear(struct lower *l, const struct mld_node *n)
 {
     mld_v b = mld_lower_get(l, mld_lower_operand(n, 2));
-    bool tied = n->op == MLD_OP_LINEAR && l->uses[n->in[1]->id] > 1;
+    bool tied = n->op == MLD_OP_LINEAR && l->tied[n->in[1]->id];
     if (n->in[0]->shape.rank <= 2 || tied) {
         mld_v x = mld_lower_flat(l, n->in[0]);
         mld_lower_set_flat(l, n->out[0], mld_lower_gemm(l, n, x, b, 1));
@@ -321,6 +321,7 @@ static void survey(struct lower *l)
     for (size_t i = 0; i < src->output_count; i++) {
         const struct mld_value *v = src->outputs[i].value;
         l->uses[v->id]++;
+        l->tied[v->id] = true;
         if (v->node != NULL)
             l->plan[v->node->id].live = true;
     }
@@ -332,6 +333,8 @@ static void survey(struct lower *l)
                 continue;
             l->uses[v->id]++;
             l->reader[v->id] = n;
+            if (k != 1 || (n->op != MLD_OP_LINEAR && n->op != MLD_OP_LINEAR_IN_OUT))
+                l->tied[v->id] = true;
             if (v->node != NULL)
                 l->plan[v->node->id].live = true;
         }
@@ -346,10 +349,11 @@ static bool reserve(struct lower *l)
     l->map = mld_arena_array(a, values, sizeof(*l->map));
     l->uses = mld_arena_array(a, values, sizeof(*l->uses));
     l->reader = mld_arena_array(a, values, sizeof(*l->reader));
+    l->tied = mld_arena_array(a, values, sizeof(*l->tied));
     l->flat = mld_arena_array(a, values, sizeof(*l->flat));
     l->plan = mld_arena_array(a, nodes, sizeof(*l->plan));
-    return l->map != NULL && l->uses != NULL && l->reader != NULL && l->flat != NULL &&
-           l->plan != NULL;
+    return l->map != NULL && l->uses != NULL && l->reader != NULL && l->tied != NULL &&
+           l->flat != NULL && l->plan != NULL;
 }
 
 /* Parameters, inputs, constants and derived values of the source, in its order. */

@@ -29,7 +29,8 @@ struct lower {
     mld_v *map, *flat;        /* source value id -> value of g */
     uint32_t *uses;           /* source value id -> readers (outputs count) */
     struct mld_node **reader; /* source value id -> a node that reads it, or NULL */
-    struct lower_plan *plan;  /* by source node id */
+    bool *tied;              /* source value id -> not only linears read it as a weight */
+    struct lower_plan *plan; /* by source node id */
 };
 
 /* The value of the result for one of the source, or its rows; NULL for NULL. */
@@ -42,7 +43,7 @@ struct mld_value *mld_lower_operand(const struct mld_node *n, int i); /* NULL: l
 /* weight [out, in] turned to [in, out], without work where it is a parameter. */
 mld_v mld_lower_turned(struct lower *l, mld_v w);
 /* alpha x w + c on matrices: a Gemm for the weights of n, a linear of the source. A
- * weight that something else reads too is not turned, so that the file holds it once. */
+ * weight that is tied is not turned, so that the file holds it once. */
 mld_v mld_lower_gemm(struct lower *l, const struct mld_node *n, mld_v x, mld_v c,
                      double alpha);
 

@@ -86,7 +86,7 @@ static bool linears_pack(const struct lower *l, const struct mld_node *n)
         const struct mld_value *v = n->in[i];
         if (!is_linear(v) || l->uses[v->id] != 1 ||
             v->node->in[0] != n->in[0]->node->in[0] ||
-            v->node->in[1]->kind != MLD_VALUE_PARAM || l->uses[v->node->in[1]->id] != 1)
+            v->node->in[1]->kind != MLD_VALUE_PARAM || l->tied[v->node->in[1]->id])
             return false;
         const struct mld_value *b = mld_lower_operand(v->node, 2);
         if (b != NULL && b->kind != MLD_VALUE_PARAM)

@@ -326,6 +326,26 @@ MLD_TEST(lower__tied_weight_is_stored_once)
     }
 }
 
+/* Layers that share their weights: packed and turned once, for all. */
+MLD_TEST(lower__shared_layers_share_what_is_derived)
+{
+    fresh();
+    const struct mld_attention p = {.heads = 2};
+    mld_v x = input("x", MLD_SHAPE(2, 3, 8));
+    for (int i = 0; i < 3; i++) {
+        mld_v q = sample_linear(g, x, "q", 8), k = sample_linear(g, x, "k", 8);
+        mld_v y = mld_attention(g, q, k, sample_linear(g, x, "v", 8), &p);
+        x = mld_relu(g, sample_linear(g, y, "out", 8));
+    }
+    mld_graph_output(g, "y", x);
+    struct mld_graph *low = lower(&forms[0]);
+    int derived = 0;
+    for (size_t i = 0; i < low->value_count; i++)
+        derived += low->values[i]->kind == MLD_VALUE_DERIVED;
+    KIT_EQ_INT(derived, 3); /* packed weight, packed bias, turned weight */
+    KIT_EQ_INT(count_op(low, MLD_OP_ORT_ATTENTION), 3);
+}
+
 /* What nothing reads is left out; constants, masks and equal nodes are made once. */
 MLD_TEST(lower__dead_nodes_go_equal_nodes_merge)
 {
