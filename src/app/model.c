@@ -192,10 +192,9 @@ int mld_model_resolve(const char *name, const char *class_name, const char *weig
             name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
     }
     if (rc == 0 && out->weights_path && !mld_path_is_file(out->weights_path))
-        rc = mld_error_set(err, MLD_E_NOT_FOUND, "cannot read weights '%s': %s",
-                           out->weights_path,
-                           mld_path_exists(out->weights_path) ? "not a regular file"
-                                                              : "no such file");
+        rc = mld_error_set(
+            err, MLD_E_NOT_FOUND, "cannot read weights '%s': %s", out->weights_path,
+            mld_path_exists(out->weights_path) ? "not a regular file" : "no such file");
     if (rc != 0)
         mld_model_release(out);
     return rc;
