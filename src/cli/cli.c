@@ -188,6 +188,14 @@ static int command_failed(int rc, const struct mld_error *err)
     return mld_error_exit(rc);
 }
 
+/* The first signal asks a command that cancels to finish in order. */
+static void catch_signals(void)
+{
+    struct sigaction on = {.sa_handler = on_signal};
+    sigaction(SIGINT, &on, NULL);
+    sigaction(SIGTERM, &on, NULL);
+}
+
 static int run_command(const struct mld_command *cmd, int argc, char **argv)
 {
     struct mld_arena arena = {0};
@@ -213,6 +221,8 @@ static int run_command(const struct mld_command *cmd, int argc, char **argv)
                                             : MLD_LOG_INFO);
         if (!common->color)
             mld_log_set_color(false);
+        if (cmd->cancels)
+            catch_signals();
         code = cmd->run(cmd, args, &operands, &err);
         if (code < 0)
             code = command_failed(code, &err);
@@ -225,9 +235,7 @@ int mld_cli_main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--worker") == 0)
         return mld_app_worker();
-    struct sigaction on = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGINT, &on, NULL);
-    sigaction(SIGTERM, &on, NULL);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
     remember_command_line(argc, argv);
     const char *first = argc > 1 ? argv[1] : "--help";

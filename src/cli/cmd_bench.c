@@ -359,7 +359,8 @@ const struct mld_command mld_cmd_bench = {
     .options = bench_options,
     .common = mld_cli_common_options,
     .args_size = sizeof(struct bench_args),
-    .run = bench_main};
+    .run = bench_main,
+    .cancels = true};
 
 const struct mld_command mld_cmd_run = {
     .name = "run",
@@ -371,4 +372,5 @@ const struct mld_command mld_cmd_run = {
     .options = run_options,
     .common = mld_cli_common_options,
     .args_size = sizeof(struct bench_args),
-    .run = run_main};
+    .run = run_main,
+    .cancels = true};

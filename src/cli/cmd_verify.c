@@ -85,4 +85,5 @@ const struct mld_command mld_cmd_verify = {
     .options = verify_options,
     .common = mld_cli_common_options,
     .args_size = sizeof(struct verify_args),
-    .run = verify_main};
+    .run = verify_main,
+    .cancels = true};

@@ -80,6 +80,7 @@ struct mld_command {
     int (*run)(const struct mld_command *cmd, void *args,
                const struct mld_strings *operands, struct mld_error *err);
     bool hidden;
+    bool cancels; /* looks at mld_cli_cancel; a signal ends any other at once */
 };
 
 /* Checks one table against the type sizes: a wrong row is a bug, found by the tests. */
