@@ -118,6 +118,8 @@ int mld_golden_inputs(const struct mld_json *golden, struct mld_arena *arena,
 {
     const struct mld_json *list = mld_json_get(golden, "inputs");
     *count = 0;
+    if (!mld_json_is(list, MLD_JSON_OBJECT))
+        return mld_error_set(err, MLD_E_PARSE, "'inputs' is not an object");
     *inputs = mld_arena_array(arena, mld_json_count(list) + 1, sizeof **inputs);
     if (!*inputs)
         return golden_no_memory(err);
