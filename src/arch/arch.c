@@ -32,15 +32,6 @@ const char *mld_mode_name(enum mld_mode m)
     return (unsigned)m < MLD_MODE_COUNT ? mode_names[m] : "unknown";
 }
 
-int mld_mode_parse(const char *name)
-{
-    for (int i = 0; i < MLD_MODE_COUNT; i++) {
-        if (mld_streq(name, mode_names[i]))
-            return i;
-    }
-    return -1;
-}
-
 const char *mld_category_name(enum mld_category c)
 {
     return (unsigned)c < MLD_CATEGORY_COUNT ? category_names[c] : "unknown";

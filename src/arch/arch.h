@@ -24,7 +24,6 @@ enum mld_mode {
         MLD_MODE_COUNT
 };
 const char *mld_mode_name(enum mld_mode m);
-int mld_mode_parse(const char *name); /* enum value, or -1 */
 
 /* Categories of the guide; a model may have several (bit set). */
 #define MLD_CATEGORIES(X)                                                                \
