@@ -3,16 +3,10 @@
 
 #include "artifact/artifact.h"
 
-#include <string.h>
-
 int mld_export_artifact(const struct mld_export_request *req, struct mld_error *err)
 {
     struct mld_arena arena = {0};
     struct mld_model m;
-    if (strcmp(req->precision, "fp32") != 0)
-        return mld_error_set(err, MLD_E_UNSUPPORTED,
-                             "precision '%s' cannot be built by this version: fp32 can",
-                             req->precision);
     int rc = mld_model_resolve(req->model, req->class_name, req->weights_path, &arena, &m,
                                err);
     if (rc == 0) {

@@ -266,7 +266,7 @@ static int draft_make(const struct mld_artifact_request *req, struct draft *d,
     *d = (struct draft){.req = req, .target = req->target};
     if (req->precision && strcmp(req->precision, "fp32") != 0)
         return mld_error_set(err, MLD_E_UNSUPPORTED,
-                             "artifacts of precision '%s' cannot be built: fp32 can",
+                             "precision '%s' cannot be built by this version: fp32 can",
                              req->precision);
     if (d->target.opset == 0)
         d->target.opset = d->target.fused_ort ? MLD_OPSET_DEFAULT : MLD_OPSET_STANDARD;
